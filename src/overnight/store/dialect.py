@@ -1,0 +1,85 @@
+"""What differs between databases, in one place; nothing else may know which one it is."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import Engine, Table, event
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.dml import Insert
+
+from overnight.store.errors import DatabaseUnusable
+
+BUSY_TIMEOUT_MS = 60_000
+"""How long a writer waits for another process's write to end before it gives up. A manifest of a
+million jobs is loaded in one transaction of about half a minute."""
+
+
+def prepare(engine: Engine, *, owns_checkpoints: bool) -> None:
+    """Give every new connection of ``engine`` our settings.
+
+    ``owns_checkpoints``: only the worker's writing connection checkpoints the WAL. Two
+    connections that write and checkpoint at one instant can corrupt it in SQLite versions before
+    3.51.3.
+    """
+
+    def connected(connection: Any, _record: object) -> None:
+        # Transactions are begun by `begun` below, never by the driver.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        if not owns_checkpoints:
+            cursor.execute("PRAGMA wal_autocheckpoint = 0")
+        cursor.close()
+
+    def begun(connection: Any) -> None:
+        # A deferred BEGIN that writes later fails with "locked" under contention.
+        reading = connection.get_execution_options().get("reading", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "begin", begun)
+
+
+def insert_new(table: Table, unique: list[str]) -> Insert:
+    """An INSERT that passes over rows whose ``unique`` columns are there already."""
+    return sqlite.insert(table).on_conflict_do_nothing(index_elements=unique)
+
+
+def plainly(error: BaseException, where: str) -> DatabaseUnusable:
+    """A driver's error as a sentence for the user. ``where`` names the database."""
+    cause = getattr(error, "orig", None) or error
+    name = getattr(cause, "sqlite_errorname", "") or ""
+    said = str(cause)
+    for prefix, sentence in _SENTENCES.items():
+        if name.startswith(prefix):
+            return DatabaseUnusable(sentence.format(where=where, said=said))
+    if isinstance(cause, sqlite3.Error):
+        return DatabaseUnusable(f"{where}: SQLite says: {said}.")
+    return DatabaseUnusable(f"{where}: {said}.")
+
+
+_SENTENCES = {
+    "SQLITE_NOTADB": "{where} is not a SQLite database. Name another file with --db.",
+    "SQLITE_CORRUPT": (
+        "{where} is damaged ({said}). Stop everything that uses it, keep a copy, and restore a "
+        "backup or recover it with `sqlite3 FILE .recover`."
+    ),
+    "SQLITE_FULL": "{where}: the disk is full. Free some space, then type the same command again.",
+    "SQLITE_READONLY": "{where} can't be written to. Change its permissions or name another --db.",
+    "SQLITE_CANTOPEN": (
+        "{where} can't be opened. Check that the folder exists and that you may write there."
+    ),
+    "SQLITE_IOERR": (
+        "{where}: the disk reported an error ({said}). What was said to be saved is saved; check "
+        "the disk before you go on."
+    ),
+    "SQLITE_BUSY": (
+        "{where} has been locked by another program for a minute. Find it, then type the same "
+        "command again."
+    ),
+}

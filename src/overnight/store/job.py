@@ -1,0 +1,67 @@
+"""A job as the engine holds it: one row, frozen. A transition returns a new one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row
+
+from overnight.lifecycle import State
+from overnight.store.tables import jobs
+
+COLUMNS = (
+    jobs.c.id,
+    jobs.c.batch_id,
+    jobs.c.key,
+    jobs.c.fingerprint,
+    jobs.c.provider,
+    jobs.c.model,
+    jobs.c.inputs,
+    jobs.c.state,
+    jobs.c.attempt,
+    jobs.c.tries,
+    jobs.c.deferrals,
+    jobs.c.fence,
+    jobs.c.request_id,
+    jobs.c.delivered,
+    jobs.c.cancel_requested,
+    jobs.c.updated_at,
+)
+"""What a :class:`Job` is read from, in its order."""
+
+_NAMES = tuple(column.name for column in COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """``attempt`` and ``fence`` are the guard of every write; ``inputs`` are as sent."""
+
+    id: int
+    batch_id: int
+    key: str
+    fingerprint: str
+    provider: str
+    model: str
+    inputs: Mapping[str, Any]
+    state: State
+    attempt: int
+    tries: int
+    deferrals: int
+    fence: int
+    request_id: str | None
+    delivered: bool
+    cancel_requested: bool
+    updated_at: float
+    submit_key: str = ""
+    """This attempt's own id, where it was claimed by this worker."""
+
+    @classmethod
+    def from_row(cls, row: Row[*tuple[Any, ...]]) -> Job:
+        """A job from a row that holds :data:`COLUMNS`."""
+        values = dict(zip(_NAMES, row, strict=True))
+        values["inputs"] = json.loads(values["inputs"])
+        values["state"] = State(values["state"])
+        return cls(**values)

@@ -1,0 +1,132 @@
+"""Which worker may write: one row a worker, with a heartbeat and a fence number.
+
+The row's id is the fence. It only grows, every claimed job carries it, and every transition is
+guarded by it, so a worker that lost its lease has each of its writes refused by the database
+itself, whatever it believes.
+
+A worker counts as alive while it is on this machine and its process lives, or while its heartbeat
+is younger than :data:`LEASE`. A process that was killed is therefore replaced at once, and one that
+was frozen is replaced when its lease runs out.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+from sqlalchemy import Connection, Row, select, update
+
+from overnight import __version__
+from overnight.store.errors import AnotherWorker, LeaseLost
+from overnight.store.tables import workers
+
+HEARTBEAT = 10.0
+"""Seconds between two heartbeats."""
+
+LEASE = 60.0
+"""Seconds after its last heartbeat at which a worker may be replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A process, so that nobody mistakes another one for it."""
+
+    host: str
+    pid: int
+    process_started: float
+
+    @classmethod
+    def of_this_process(cls) -> Identity:
+        process = psutil.Process()
+        return cls(socket.gethostname(), os.getpid(), process.create_time())
+
+
+def take(connection: Connection, identity: Identity, now: float) -> int:
+    """Become the database's worker; returns the fence number.
+
+    Raises :class:`AnotherWorker` when one is alive. Run inside a write transaction, so that two
+    can't take it at once.
+    """
+    for row in connection.execute(select(workers).where(workers.c.ended_at.is_(None))):
+        if _alive(row, now):
+            raise AnotherWorker(
+                f"Another worker (process {row.pid} on {row.host}) is working on this database. "
+                "Wait for it, or stop it with Ctrl-C first."
+            )
+    connection.execute(
+        update(workers)
+        .where(workers.c.ended_at.is_(None))
+        .values(ended_at=now, ended_by="taken over")
+    )
+    inserted = connection.execute(
+        workers.insert().values(
+            host=identity.host,
+            pid=identity.pid,
+            process_started=identity.process_started,
+            version=__version__,
+            started_at=now,
+            heartbeat_at=now,
+        )
+    )
+    assert inserted.inserted_primary_key is not None
+    fence: int = inserted.inserted_primary_key[0]
+    return fence
+
+
+def beat(connection: Connection, fence: int, now: float) -> None:
+    """Say that the worker lives. Raises :class:`LeaseLost` when it was replaced."""
+    beaten = connection.execute(
+        update(workers)
+        .where(workers.c.id == fence, workers.c.ended_at.is_(None))
+        .values(heartbeat_at=now)
+    )
+    if beaten.rowcount == 0:
+        raise LeaseLost(
+            "Another worker took over while this one was away (frozen, or asleep too long). "
+            "It goes on from here; this one has stopped and changed nothing since."
+        )
+
+
+def release(connection: Connection, fence: int, now: float) -> None:
+    """Stop being the worker. Does nothing when it was replaced already."""
+    connection.execute(
+        update(workers)
+        .where(workers.c.id == fence, workers.c.ended_at.is_(None))
+        .values(ended_at=now, ended_by="stopped")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The living worker."""
+
+    fence: int
+    host: str
+    pid: int
+
+
+def holder(connection: Connection, now: float) -> Holder | None:
+    """The worker that holds the database, or None when nobody does."""
+    for row in connection.execute(select(workers).where(workers.c.ended_at.is_(None))):
+        if _alive(row, now):
+            return Holder(row.id, row.host, row.pid)
+    return None
+
+
+def _alive(row: Row[Any], now: float) -> bool:
+    if row.host == socket.gethostname() and not _process_lives(row.pid, row.process_started):
+        return False
+    heartbeat: float = row.heartbeat_at
+    return now - heartbeat < LEASE
+
+
+def _process_lives(pid: int, started: float) -> bool:
+    try:
+        return abs(psutil.Process(pid).create_time() - started) < 1.0
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True

@@ -1,0 +1,181 @@
+"""The schema, as SQLAlchemy tables. Alembic (``alembic/versions``) is what creates them.
+
+Times are seconds since 1970 in UTC, as floats. JSON is text, written canonically by us, because
+inputs must come back exactly as they will be sent. ``jobs`` holds what the queue needs to decide;
+``attempts`` holds what happened and is never overwritten by a later try.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+SCHEMA_HEAD = "0001"
+"""The revision that this code reads and writes. A test holds it against Alembic's own head."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+IS_PENDING = text("state = 'pending'")
+IS_IN_FLIGHT = text("state IN ('submitting', 'queued', 'running', 'collecting')")
+IS_TO_CANCEL = text("cancel_requested")
+"""Conditions of partial indexes. A query uses such an index only when it says the very same, so
+queries take them from here."""
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("manifest_path", Text, nullable=False),
+    Column("manifest_digest", String(64), nullable=False),
+    # The manifest's `run` block, as JSON: {"concurrency": 4, "attempts": 3}.
+    Column("run", Text, nullable=False),
+    Column("output_dir", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("loaded_at", Float, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("batch_id", ForeignKey("batches.id"), nullable=False),
+    Column("block", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("provider", String, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("inputs", Text, nullable=False),
+    Column("variables", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    # Never submitted before this moment (backoff).
+    Column("not_before", Float, nullable=False, server_default="0"),
+    # The number of the newest attempt; 0 before the first. Part of every guard.
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    # Attempts that count against `run.attempts`: accepted ones.
+    Column("tries", Integer, nullable=False, server_default="0"),
+    # Uncounted ends in a row (throttled, not sent, ...): what the backoff grows with.
+    Column("deferrals", Integer, nullable=False, server_default="0"),
+    # The id of the worker that holds the job; 0 when nobody does. Part of every guard.
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Column("request_id", Text),
+    # The provider has delivered for this job: it is never bought again.
+    Column("delivered", Boolean, nullable=False, server_default="0"),
+    Column("cancel_requested", Boolean, nullable=False, server_default="0"),
+    Column("error", Text),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    UniqueConstraint("batch_id", "fingerprint"),
+    UniqueConstraint("batch_id", "key"),
+    # `state` and `id` behind `batch_id`: a page of one batch's failed jobs is one range.
+    Index("ix_jobs_batch_state", "batch_id", "state", "id"),
+    Index(
+        "ix_jobs_claimable",
+        "batch_id",
+        text("priority DESC"),
+        "id",
+        sqlite_where=IS_PENDING,
+        postgresql_where=IS_PENDING,
+    ),
+    Index(
+        "ix_jobs_in_flight",
+        "fence",
+        "id",
+        sqlite_where=IS_IN_FLIGHT,
+        postgresql_where=IS_IN_FLIGHT,
+    ),
+    Index(
+        "ix_jobs_cancel_requested",
+        "id",
+        sqlite_where=IS_TO_CANCEL,
+        postgresql_where=IS_TO_CANCEL,
+    ),
+    Index("ix_jobs_request_id", "request_id", sqlite_where=text("request_id IS NOT NULL")),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("worker_id", ForeignKey("workers.id"), nullable=False),
+    # What a provider that can recover a lost submit is asked by.
+    Column("submit_key", String(32), nullable=False),
+    Column("request_id", Text),
+    Column("intent_at", Float, nullable=False),
+    Column("accepted_at", Float),
+    Column("running_at", Float),
+    Column("finished_at", Float),
+    Column("ended_at", Float),
+    # The event that ended it (lifecycle.Event); NULL while it is under way.
+    Column("outcome", String(24)),
+    Column("error", Text),
+    # US dollars, where the provider tells.
+    Column("cost", Float),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", ForeignKey("jobs.id"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    # Where the file stands in the result's output, from 0.
+    Column("position", Integer, nullable=False),
+    Column("url", Text, nullable=False),
+    # Absolute, once the file is home whole; NULL until then.
+    Column("path", Text),
+    Column("bytes", Integer),
+    Column("sha256", String(64)),
+    Column("content_type", Text),
+    Column("stored_at", Float),
+    UniqueConstraint("job_id", "attempt", "position"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    # The id is the fence number: it only ever grows.
+    Column("id", Integer, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    # When the operating system says the process began: tells a reused pid apart.
+    Column("process_started", Float, nullable=False),
+    Column("version", String, nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("heartbeat_at", Float, nullable=False),
+    # Set when it stopped by itself, or when another worker took over.
+    Column("ended_at", Float),
+    Column("ended_by", Text),
+    sqlite_autoincrement=True,
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    # How many jobs of a batch are in a state: kept by every transition, in its transaction,
+    # because counting a million rows takes longer than a person waits.
+    Column("batch_id", ForeignKey("batches.id"), primary_key=True),
+    Column("state", String(16), primary_key=True),
+    Column("jobs", Integer, nullable=False),
+)

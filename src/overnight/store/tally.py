@@ -1,0 +1,55 @@
+"""How many jobs of a batch are in each state, kept in the transaction that changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from overnight.lifecycle import State
+from overnight.store import dialect
+from overnight.store.tables import jobs, tallies
+
+_CREATE = dialect.insert_new(tallies, ["batch_id", "state"])
+_ADD = (
+    tallies.update()
+    .where(tallies.c.batch_id == bindparam("b"), tallies.c.state == bindparam("s"))
+    .values(jobs=tallies.c.jobs + bindparam("n"))
+)
+
+
+def open_batch(connection: Connection, batch_id: int) -> None:
+    """A row a state, so that :func:`shift` only ever updates."""
+    connection.execute(
+        _CREATE, [{"batch_id": batch_id, "state": state, "jobs": 0} for state in State]
+    )
+
+
+def shift(connection: Connection, batch_id: int, changes: Mapping[State, int]) -> None:
+    """Add ``changes`` (jobs a state, signed) to the batch's figures."""
+    rows = [{"b": batch_id, "s": state, "n": n} for state, n in changes.items() if n]
+    if rows:
+        connection.execute(_ADD, rows)
+
+
+def moved(connection: Connection, batch_id: int, source: State, target: State) -> None:
+    """One job went from ``source`` to ``target``."""
+    if source is not target:
+        shift(connection, batch_id, {source: -1, target: 1})
+
+
+def recount(connection: Connection, batch_id: int) -> dict[State, int]:
+    """The same figures by counting rows: slow, for tests and for ``overnight doctor``."""
+    counted = connection.execute(
+        select(jobs.c.state, func.count()).where(jobs.c.batch_id == batch_id).group_by(jobs.c.state)
+    )
+    found = {State(state): n for state, n in counted}
+    return {state: found.get(state, 0) for state in State}
+
+
+def total(connection: Connection, batch_id: int) -> int:
+    """How many jobs a batch has."""
+    return (
+        connection.scalar(select(func.sum(tallies.c.jobs)).where(tallies.c.batch_id == batch_id))
+        or 0
+    )

@@ -1,0 +1,356 @@
+"""Reads: what people and the engine want to know. Nothing here writes.
+
+Counts come from ``tallies`` and lists come in keyset pages, so that a batch of a million jobs
+answers as fast as one of ten.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, or_, select
+
+from overnight.lifecycle import TERMINAL, UNCOUNTED, State
+from overnight.store.errors import NotFound
+from overnight.store.job import COLUMNS, Job
+from overnight.store.tables import (
+    IS_IN_FLIGHT,
+    IS_PENDING,
+    IS_TO_CANCEL,
+    artifacts,
+    attempts,
+    batches,
+    jobs,
+    tallies,
+)
+
+PAGE = 500
+"""Jobs read at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch and its figures. ``states`` has every state of the lifecycle."""
+
+    id: int
+    name: str
+    manifest_path: str
+    run: Mapping[str, Any]
+    output_dir: str
+    created_at: float
+    states: Mapping[State, int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.states.values())
+
+    @property
+    def unsettled(self) -> int:
+        """Jobs that a worker still has something to do for."""
+        return self.total - self.states[State.UNKNOWN] - sum(self.states[s] for s in TERMINAL)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job for people and programs. ``attempts`` counts paid tries; times are seconds since
+    1970; ``urls`` and ``files`` are those of the newest attempt."""
+
+    id: int
+    batch: str
+    key: str
+    fingerprint: str
+    state: State
+    attempts: int
+    request_id: str | None
+    model: str
+    inputs: Mapping[str, Any]
+    variables: Mapping[str, Any]
+    urls: list[str]
+    files: list[str]
+    error: str | None
+    cancel_requested: bool
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One try: its times, how it ended (an event of the lifecycle), what it cost in US dollars."""
+
+    number: int
+    request_id: str | None
+    intent_at: float
+    accepted_at: float | None
+    running_at: float | None
+    finished_at: float | None
+    ended_at: float | None
+    outcome: str | None
+    error: str | None
+    cost: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRow:
+    """A file of a result; ``path`` and what follows are None until it is home."""
+
+    attempt: int
+    position: int
+    url: str
+    path: str | None
+    bytes: int | None
+    sha256: str | None
+    content_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which jobs: of these batches, in these states; empty means all."""
+
+    batch_ids: Sequence[int] = ()
+    states: Sequence[State] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """Everything known of one job."""
+
+    job: JobRow
+    attempts: Sequence[AttemptRow] = field(default_factory=tuple)
+    artifacts: Sequence[ArtifactRow] = field(default_factory=tuple)
+
+
+# --- batches --------------------------------------------------------------------------------------
+
+
+def all_batches(connection: Connection) -> list[Batch]:
+    """Every batch, oldest first."""
+    counts: dict[int, dict[State, int]] = {}
+    for batch_id, state, n in connection.execute(select(tallies)):
+        counts.setdefault(batch_id, {})[State(state)] = n
+    return [
+        Batch(
+            row.id,
+            row.name,
+            row.manifest_path,
+            json.loads(row.run),
+            row.output_dir,
+            row.created_at,
+            {state: counts.get(row.id, {}).get(state, 0) for state in State},
+        )
+        for row in connection.execute(select(batches).order_by(batches.c.id))
+    ]
+
+
+def named_batches(connection: Connection, names: Collection[str]) -> list[Batch]:
+    """The batches of these names, or all when ``names`` is empty. Raises :class:`NotFound`."""
+    found = all_batches(connection)
+    if not names:
+        return found
+    missing = sorted(set(names) - {batch.name for batch in found})
+    if missing:
+        known = ", ".join(batch.name for batch in found) or "none yet"
+        raise NotFound(f"There is no batch {missing[0]!r} in this database. Batches: {known}.")
+    return [batch for batch in found if batch.name in names]
+
+
+# --- jobs -----------------------------------------------------------------------------------------
+
+_ROW = (
+    jobs.c.id,
+    batches.c.name.label("batch"),
+    jobs.c.key,
+    jobs.c.fingerprint,
+    jobs.c.state,
+    jobs.c.attempt,
+    jobs.c.request_id,
+    jobs.c.model,
+    jobs.c.inputs,
+    jobs.c.variables,
+    jobs.c.error,
+    jobs.c.cancel_requested,
+    jobs.c.created_at,
+    jobs.c.updated_at,
+)
+
+
+def page(
+    connection: Connection, which: Filter, *, after_id: int = 0, limit: int = PAGE
+) -> list[JobRow]:
+    """Up to ``limit`` jobs with an id above ``after_id``, by id."""
+    query = (
+        select(*_ROW)
+        .join_from(jobs, batches)
+        .where(jobs.c.id > after_id)
+        .order_by(jobs.c.id)
+        .limit(limit)
+    )
+    if which.batch_ids:
+        query = query.where(jobs.c.batch_id.in_(which.batch_ids))
+    if which.states:
+        query = query.where(jobs.c.state.in_([state.value for state in which.states]))
+    return _rows(connection, connection.execute(query).all())
+
+
+def every(connection: Connection, which: Filter) -> Iterator[JobRow]:
+    """Every job that fits, by id, read page by page."""
+    last = 0
+    while rows := page(connection, which, after_id=last):
+        yield from rows
+        last = rows[-1].id
+
+
+def ids(connection: Connection, which: Filter) -> list[int]:
+    """The ids of every job that fits."""
+    query = select(jobs.c.id).order_by(jobs.c.id)
+    if which.batch_ids:
+        query = query.where(jobs.c.batch_id.in_(which.batch_ids))
+    if which.states:
+        query = query.where(jobs.c.state.in_([state.value for state in which.states]))
+    return list(connection.scalars(query))
+
+
+def find(connection: Connection, reference: str, batch_ids: Sequence[int] = ()) -> int:
+    """The id of the job that ``reference`` names: an id, a key, a request id, or the beginning of
+    a fingerprint (eight digits or more).
+
+    Raises :class:`NotFound`, also when more than one job answers to it.
+    """
+    query = select(jobs.c.id).order_by(jobs.c.id).limit(2)
+    if batch_ids:
+        query = query.where(jobs.c.batch_id.in_(batch_ids))
+    if reference.isdecimal() and len(reference) < 19:
+        by_id = list(connection.scalars(query.where(jobs.c.id == int(reference))))
+        if by_id:
+            return int(by_id[0])
+    names = or_(jobs.c.key == reference, jobs.c.request_id == reference)
+    if len(reference) >= 8 and set(reference) <= set("0123456789abcdef"):
+        begins = and_(jobs.c.fingerprint >= reference, jobs.c.fingerprint < reference + "g")
+        names = or_(names, begins)
+    found = list(connection.scalars(query.where(names)))
+    if not found:
+        raise NotFound(f"There is no job {reference!r}. `overnight jobs` lists them.")
+    if len(found) > 1:
+        raise NotFound(f"More than one job answers to {reference!r}. Name it by its id instead.")
+    return int(found[0])
+
+
+def detail(connection: Connection, job_id: int) -> Detail:
+    """One job with its whole history. Raises :class:`NotFound`."""
+    rows = connection.execute(
+        select(*_ROW).join_from(jobs, batches).where(jobs.c.id == job_id)
+    ).all()
+    if not rows:
+        raise NotFound(f"There is no job {job_id}. `overnight jobs` lists them.")
+    [job] = _rows(connection, rows)
+    tries = connection.execute(
+        select(*[attempts.c[name] for name in AttemptRow.__slots__])
+        .where(attempts.c.job_id == job_id)
+        .order_by(attempts.c.number)
+    )
+    files = connection.execute(
+        select(*[artifacts.c[name] for name in ArtifactRow.__slots__])
+        .where(artifacts.c.job_id == job_id)
+        .order_by(artifacts.c.attempt, artifacts.c.position)
+    )
+    return Detail(job, [AttemptRow(*row) for row in tries], [ArtifactRow(*row) for row in files])
+
+
+def _rows(connection: Connection, rows: Sequence[Any]) -> list[JobRow]:
+    if not rows:
+        return []
+    job_ids = [row.id for row in rows]
+    paid = _paid_tries(connection, job_ids)
+    found = connection.execute(
+        select(artifacts.c.job_id, artifacts.c.attempt, artifacts.c.url, artifacts.c.path)
+        .where(artifacts.c.job_id.in_(job_ids))
+        .order_by(artifacts.c.job_id, artifacts.c.attempt, artifacts.c.position)
+    )
+    files: dict[tuple[int, int], list[tuple[str, str | None]]] = {}
+    for job_id, attempt, url, path in found:
+        files.setdefault((job_id, attempt), []).append((url, path))
+    return [_row(row, paid.get(row.id, 0), files.get((row.id, row.attempt), [])) for row in rows]
+
+
+def _row(row: Any, paid: int, files: list[tuple[str, str | None]]) -> JobRow:
+    return JobRow(
+        id=row.id,
+        batch=row.batch,
+        key=row.key,
+        fingerprint=row.fingerprint,
+        state=State(row.state),
+        attempts=paid,
+        request_id=row.request_id,
+        model=row.model,
+        inputs=json.loads(row.inputs),
+        variables=json.loads(row.variables),
+        urls=[url for url, _ in files],
+        files=[path for _, path in files if path is not None],
+        error=row.error,
+        cancel_requested=bool(row.cancel_requested),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _paid_tries(connection: Connection, job_ids: Sequence[int]) -> dict[int, int]:
+    uncounted = [event.value for event in sorted(UNCOUNTED)]
+    rows = connection.execute(
+        select(attempts.c.job_id, func.count())
+        .where(
+            attempts.c.job_id.in_(job_ids),
+            or_(attempts.c.outcome.is_(None), attempts.c.outcome.not_in(uncounted)),
+        )
+        .group_by(attempts.c.job_id)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+# --- what the engine asks -------------------------------------------------------------------------
+
+
+def current(connection: Connection, job_id: int) -> Job:
+    """The job as the table has it now."""
+    return Job.from_row(connection.execute(select(*COLUMNS).where(jobs.c.id == job_id)).one())
+
+
+def to_cancel(connection: Connection, fence: int) -> list[Job]:
+    """Jobs of this worker that the user wants cancelled."""
+    rows = connection.execute(select(*COLUMNS).where(IS_TO_CANCEL, jobs.c.fence == fence))
+    return [Job.from_row(row) for row in rows]
+
+
+def in_flight_elsewhere(connection: Connection, fence: int) -> bool:
+    """Whether something in flight is held by nobody, or by a worker that was replaced."""
+    query = select(jobs.c.id).where(IS_IN_FLIGHT, jobs.c.fence != fence).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def states(connection: Connection, batch_ids: Sequence[int]) -> Counter[State]:
+    """How many jobs of these batches are in each state."""
+    counted: Counter[State] = Counter(dict.fromkeys(State, 0))
+    query = select(tallies.c.state, tallies.c.jobs).where(tallies.c.batch_id.in_(batch_ids))
+    for state, n in connection.execute(query):
+        counted[State(state)] += n
+    return counted
+
+
+def next_due(connection: Connection, batch_ids: Sequence[int]) -> float | None:
+    """When the earliest pending job of these batches may be submitted; None without any."""
+    due: float | None = connection.scalar(
+        select(func.min(jobs.c.not_before)).where(IS_PENDING, jobs.c.batch_id.in_(batch_ids))
+    )
+    return due
+
+
+def stored_files(connection: Connection, job: Job) -> dict[int, ArtifactRow]:
+    """What is recorded of the files of a job's newest attempt, by position."""
+    rows = connection.execute(
+        select(*[artifacts.c[name] for name in ArtifactRow.__slots__]).where(
+            artifacts.c.job_id == job.id, artifacts.c.attempt == job.attempt
+        )
+    )
+    return {row.position: ArtifactRow(*row) for row in rows}
