@@ -1,0 +1,55 @@
+# Two targets for everybody: `make demo` and `make test`. Both set up what they need in .venv, a
+# private virtual environment in this folder; the system's Python is never changed.
+
+# The first Python that is new enough; `make PYTHON=/path/to/python test` names another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	>/dev/null 2>&1 && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lock clean
+
+help: ## What can be made here
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
+
+demo: $(VENV)/demo.done ## Run the example manifest against the bundled emulator: no account, no cost
+	@$(BIN)/overnight demo
+
+test: check ## Run every check and the whole test suite
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+check: $(VENV)/dev.done ## Run the linters, the type checker and the import contract
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/dev.done ## Bring the code into shape
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: $(VENV)/dev.done ## Write constraints.txt anew from what is installed
+	@$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check > constraints.txt
+
+clean: ## Remove what was made here, the environment included
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "overnight needs Python 3.11 or newer; none was found." \
+		"Install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "This Python can't make virtual" \
+		"environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/demo.done: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing overnight and what the demo needs ..."
+	@$(PIP) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/dev.done: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing overnight and what its tests need ..."
+	@$(PIP) --editable '.[demo,dev]'
+	@touch $@ $(VENV)/demo.done

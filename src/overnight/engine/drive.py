@@ -1,0 +1,197 @@
+"""One job through its states: one handler a state, whatever state it is found in.
+
+A job that was just claimed and one that a dead worker left behind go through the same handlers.
+A handler does one thing, records it, and returns the job as the table now has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from overnight.engine.collect import Collector
+from overnight.engine.polls import Polls
+from overnight.engine.report import Notice
+from overnight.engine.retry import Decision, after_submit
+from overnight.engine.run import Run
+from overnight.engine.settle import (
+    GONE_CONFIRMATIONS,
+    REFUSAL_CONFIRMATIONS,
+    StrandedError,
+    fail,
+    request_of,
+)
+from overnight.lifecycle import IN_FLIGHT, Event, State
+from overnight.providers import base
+from overnight.store import queue
+from overnight.store.job import Job
+from overnight.store.queue import Facts, Overtaken
+
+
+class Driver:
+    """Takes jobs through their states until they rest."""
+
+    def __init__(self, run: Run, collector: Collector) -> None:
+        self._run = run
+        self._collector = collector
+        self._polls: dict[int, Polls] = {}
+        self.submitting: set[int] = set()
+        """Jobs whose paid POST may be on its way: these must not be cut short."""
+        self._handlers: dict[State, Callable[[Job], Awaitable[Job]]] = {
+            State.SUBMITTING: self._submit,
+            State.QUEUED: self._follow,
+            State.RUNNING: self._follow,
+            State.COLLECTING: self._collect,
+        }
+
+    async def drive(self, job: Job) -> None:
+        """Go on with a job from where the table has it, until it rests or the run drains."""
+        try:
+            while job.state in IN_FLIGHT:
+                if self._run.draining and job.state is not State.SUBMITTING:
+                    return
+                job = await self._handlers[job.state](job)
+        except StrandedError:
+            return
+        finally:
+            self._polls.pop(job.id, None)
+
+    # --- submitting: paid -----------------------------------------------------------------------
+
+    async def _submit(self, job: Job) -> Job:
+        run = self._run
+        if run.draining or run.gate.refusal is not None:
+            # Claimed, but nothing was sent: it goes back as if nothing had happened.
+            self.submitting.discard(job.id)
+            return await run.transition(job, Event.NOT_SENT)
+        self.submitting.add(job.id)
+        try:
+            await run.ensure_lease()
+            outcome = await run.provider.submit(job.model, job.inputs, key=job.submit_key)
+            decision = after_submit(outcome, job.deferrals, run.policy(job), run.rng)
+            return await self._record_submit(job, decision)
+        finally:
+            self.submitting.discard(job.id)
+            run.wake.set()
+
+    async def _record_submit(self, job: Job, decision: Decision) -> Job:
+        run, now = self._run, self._run.now()
+        run.gate.record(decision.event, decision.error, hold_until=now + decision.hold)
+        return await run.transition(
+            job,
+            decision.event,
+            Facts(
+                now,
+                request_id=decision.request_id,
+                error=decision.error,
+                not_before=now + decision.wait,
+            ),
+        )
+
+    # --- with the provider: free ----------------------------------------------------------------
+
+    async def _follow(self, job: Job) -> Job:
+        """One poll: wait for its time, ask, record what changed."""
+        run = self._run
+        polls = self._polls.setdefault(job.id, Polls())
+        if not (job.id in run.to_cancel or job.cancel_requested):
+            await self._until_next_poll(job, polls)
+        if job.id in run.to_cancel or job.cancel_requested:
+            job = await self._cancel(job)
+            if job.state not in (State.QUEUED, State.RUNNING):
+                return job
+        if self._overdue(job):
+            return await self._give_up(job)
+        outcome = await run.provider.status(request_of(job))
+        return await self._seen(job, outcome, polls)
+
+    async def _until_next_poll(self, job: Job, polls: Polls) -> None:
+        run = self._run
+        if polls.failures:
+            wait = run.pace.next_try(polls.failures - 1, run.rng, polls.retry_after)
+        else:
+            wait = run.pace.next_poll(run.now() - job.updated_at, run.rng)
+        await run.nap(job.id, wait)
+
+    async def _seen(self, job: Job, outcome: base.StatusOutcome, polls: Polls) -> Job:
+        """Record what a poll saw. Seeing the same state again writes nothing."""
+        run = self._run
+        polls.saw(outcome)
+        match outcome:
+            case base.Queued():
+                if job.state is State.QUEUED:
+                    return job
+                return await run.transition(job, Event.SEEN_QUEUED)
+            case base.Running(word):
+                if word is not None:
+                    run.tell_once(
+                        f"The provider says {word!r} of a job, a word that is not known here. "
+                        "It counts as unfinished and is asked about again."
+                    )
+                if job.state is State.RUNNING:
+                    return job
+                return await run.transition(job, Event.SEEN_RUNNING)
+            case base.Finished():
+                return await run.transition(job, Event.FINISHED)
+            case base.Failed():
+                return await fail(run, job, outcome)
+            case base.Cancelled():
+                return await run.transition(job, Event.CANCELLED)
+            case base.Gone(reason):
+                return await self._maybe_gone(job, polls, reason)
+            case base.NoAnswer():
+                return job
+            case base.Refused(reason):
+                return self._refused(job, polls, reason)
+
+    async def _maybe_gone(self, job: Job, polls: Polls, reason: str) -> Job:
+        if polls.gone < GONE_CONFIRMATIONS:
+            return job
+        return await self._run.transition(job, Event.GONE, Facts(self._run.now(), error=reason))
+
+    def _refused(self, job: Job, polls: Polls, reason: str) -> Job:
+        if polls.refused < REFUSAL_CONFIRMATIONS:
+            return job
+        self._run.gate.record(Event.REFUSED, reason)
+        self._run.wake.set()
+        raise StrandedError(reason)
+
+    # --- ending it early ------------------------------------------------------------------------
+
+    async def _cancel(self, job: Job) -> Job:
+        """Ask the provider to cancel, as the user wished."""
+        run = self._run
+        outcome = await run.provider.cancel(request_of(job))
+        if isinstance(outcome, base.Cancelled):
+            run.to_cancel.discard(job.id)
+            return await run.transition(job, Event.CANCELLED)
+        if isinstance(outcome, base.NotCancellable):
+            run.to_cancel.discard(job.id)
+            run.notify(Notice(f"{job.key}: runs already and can't be cancelled; it goes on"))
+            kept = await run.record(partial(queue.not_cancellable, job=job))
+            return await run.reread(job) if isinstance(kept, Overtaken) else kept
+        # Gone, refused or no answer: the poll that follows finds out more, and the wish stays.
+        return job
+
+    def _overdue(self, job: Job) -> bool:
+        limits = self._run.limits
+        limit = limits.queue if job.state is State.QUEUED else limits.run
+        return self._run.now() - job.updated_at > limit
+
+    async def _give_up(self, job: Job) -> Job:
+        """Stop waiting for a job that takes too long; cancel what can be cancelled."""
+        run = self._run
+        outcome = await run.provider.cancel(request_of(job))
+        if isinstance(outcome, base.Cancelled):
+            return await run.transition(job, Event.CANCELLED)
+        hours = (run.now() - job.updated_at) / 3600
+        error = (
+            f"{job.state} for {hours:.1f} hours, which is longer than the limit. It may have been "
+            "charged; `overnight retry` looks for it again without paying."
+        )
+        return await run.transition(job, Event.TIMED_OUT, Facts(run.now(), error=error))
+
+    # --- the provider is done -------------------------------------------------------------------
+
+    async def _collect(self, job: Job) -> Job:
+        return await self._collector.collect(job)

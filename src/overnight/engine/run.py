@@ -1,0 +1,191 @@
+"""What one run shares: the table's writer, the clock, the figures, and the one way to move a job.
+
+Every transition of the engine goes through :meth:`Run.transition`, so that the table, the budget,
+the figures and what people are told can't drift apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+from overnight.engine.budget import Budget
+from overnight.engine.gate import Gate
+from overnight.engine.pacing import Pace
+from overnight.engine.report import JobNotice, Notice
+from overnight.engine.retry import Policy
+from overnight.lifecycle import HELD, IN_BUDGET, Event, State
+from overnight.providers.base import Provider
+from overnight.store import leases, queue, views
+from overnight.store.errors import LeaseLost
+from overnight.store.job import Job
+from overnight.store.queue import Facts, Overtaken
+from overnight.store.writer import Operation, Recorder
+
+T = TypeVar("T")
+
+LEASE_LOST = "Another worker took over this database; this one has stopped."
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a job may take, in seconds, before it is given up on. They are generous, because
+    giving up on a paid job loses the money; a job that was given up on is never bought again by
+    itself, and ``overnight retry`` looks for it again."""
+
+    queue: float = 24 * 3600.0
+    run: float = 6 * 3600.0
+    collect: float = 24 * 3600.0
+
+
+@dataclass(slots=True)
+class Run:
+    """``now`` gives seconds since 1970; ``fence`` is 0 until the lease is taken."""
+
+    recorder: Recorder
+    provider: Provider
+    batches: dict[int, views.Batch]
+    budget: Budget
+    notify: Callable[[Notice], None]
+    now: Callable[[], float]
+    rng: Random
+    pace: Pace = field(default_factory=Pace)
+    limits: Limits = field(default_factory=Limits)
+    gate: Gate = field(default_factory=Gate)
+    fence: int = 0
+    beaten: float = 0.0
+    """When the lease was renewed last."""
+    draining: bool = False
+    states: Counter[State] = field(default_factory=Counter)
+    settled: int = 0
+    bytes: int = 0
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the claiming loop may have something to do."""
+    due: float = 0.0
+    """When the earliest pending job may be claimed, as far as is known."""
+    to_cancel: set[int] = field(default_factory=set)
+    """Jobs that the user wants cancelled at the provider."""
+    _naps: dict[int, asyncio.Future[None]] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
+
+    # --- the lease ----------------------------------------------------------------------------
+
+    async def beat(self) -> None:
+        """Renew the lease. Raises :class:`LeaseLost`."""
+        at = self.now()
+        await self.record(partial(leases.beat, fence=self.fence, now=at))
+        self.beaten = at
+
+    async def ensure_lease(self) -> None:
+        """Renew the lease if it may be old: a process that was frozen learns here, before it
+        pays for anything, that another one has taken over. Raises :class:`LeaseLost`."""
+        if abs(self.now() - self.beaten) > leases.LEASE / 2:
+            await self.beat()
+
+    # --- the table ----------------------------------------------------------------------------
+
+    async def record(self, operation: Operation[T]) -> T:
+        """Run one operation on the table; return when it is durable."""
+        return await self.recorder.record(operation)
+
+    async def transition(self, job: Job, event: Event, facts: Facts | None = None) -> Job:
+        """Move a job, durably; returns it as the table has it afterwards.
+
+        When somebody else was there first, the job comes back as it really is. Raises
+        :class:`LeaseLost` when another worker holds it.
+        """
+        facts = facts or Facts(self.now())
+        moved = await self.record(partial(queue.move, job=job, event=event, facts=facts))
+        if isinstance(moved, Overtaken):
+            return await self.reread(job)
+        self._account_for(job, moved, event, facts)
+        return moved
+
+    async def reread(self, job: Job) -> Job:
+        """The job as the table has it now. Raises :class:`LeaseLost` when it isn't ours."""
+        real = await self.record(partial(views.current, job_id=job.id))
+        if real.fence != self.fence:
+            raise LeaseLost(LEASE_LOST)
+        return real
+
+    def _account_for(self, job: Job, moved: Job, event: Event, facts: Facts) -> None:
+        if job.batch_id in self.batches:
+            self.states[job.state] -= 1
+            self.states[moved.state] += 1
+        if moved.state not in IN_BUDGET:
+            self.budget.release(moved.id)
+            self.wake.set()
+        if moved.state is State.PENDING:
+            self.due = min(self.due, facts.not_before or facts.at)
+        if moved.state in HELD:
+            self.settled += 1
+        if moved.state in HELD or event is Event.ATTEMPT_FAILED:
+            self._tell_of(moved, event, facts.error)
+
+    # --- waiting ------------------------------------------------------------------------------
+
+    async def nap(self, job_id: int, seconds: float) -> None:
+        """Wait, or be woken earlier by :meth:`rouse`."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        alarm = loop.call_later(seconds, _ring, future)
+        self._naps[job_id] = future
+        try:
+            await future
+        finally:
+            alarm.cancel()
+            self._naps.pop(job_id, None)
+
+    def rouse(self, job_id: int) -> None:
+        """End a job's nap, if it takes one."""
+        if (future := self._naps.get(job_id)) is not None:
+            _ring(future)
+
+    # --- what people are told -----------------------------------------------------------------
+
+    def tell_once(self, text: str) -> None:
+        """A warning that is worth saying once a run, however often it comes up."""
+        if text not in self._told:
+            self._told.add(text)
+            self.notify(Notice(text, "warning"))
+
+    def _tell_of(self, job: Job, event: Event, error: str | None) -> None:
+        text = f"{job.key}: {job.state}" + (f": {error}" if error else "")
+        fine = job.state in (State.SUCCEEDED, State.CANCELLED)
+        notice = JobNotice(job.id, job.batch_id, job.key, job.state, event, error)
+        self.notify(Notice(text, "info" if fine else "warning", notice))
+
+    # --- a batch's own settings -----------------------------------------------------------------
+
+    def policy(self, job: Job) -> Policy:
+        """How often the job may be tried: its batch's ``run.attempts``."""
+        return policy_of(self.batches.get(job.batch_id))
+
+    def output_dir(self, job: Job) -> Path:
+        """Where the job's files go, absolute."""
+        return Path(self.batches[job.batch_id].output_dir)
+
+
+def policy_of(batch: views.Batch | None) -> Policy:
+    """A batch's own bounds, or the defaults for one that this run does not know."""
+    attempts = None if batch is None else batch.run.get("attempts")
+    return Policy() if attempts is None else Policy(attempts=int(attempts))
+
+
+def ceilings(batches: Sequence[views.Batch]) -> dict[int, int]:
+    """How many jobs of each batch the provider may have at once: its ``run.concurrency``."""
+    return {batch.id: int(batch.run.get("concurrency", DEFAULT_CONCURRENCY)) for batch in batches}
+
+
+DEFAULT_CONCURRENCY = 4
+
+
+def _ring(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,283 @@
+"""One run: take the lease, take up what is in flight, claim, drive, end.
+
+A run ends when its batches are settled, when the user asks it to stop, when the account is
+refused (after what is in flight has been collected), or loudly when the database or the disk
+fails. Whatever the end, the table is true, and the next run goes on from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from random import Random
+
+from overnight.engine.budget import Budget
+from overnight.engine.calendar import Calendar, SchedulerCalendar
+from overnight.engine.collect import Collector, StorageError
+from overnight.engine.drive import Driver
+from overnight.engine.report import Ending, Notice, Report, Snapshot
+from overnight.engine.run import Limits, Run, ceilings
+from overnight.engine.watch import CONTROL, Watch
+from overnight.lifecycle import IN_BUDGET, State
+from overnight.providers import base
+from overnight.store import control, leases, queue, views
+from overnight.store.errors import StoreError
+from overnight.store.job import Job
+from overnight.store.writer import Recorder
+
+
+class Worker:
+    """Works on ``scope`` until it is settled. ``run`` once; ``drain`` at any time."""
+
+    def __init__(
+        self,
+        *,
+        recorder: Recorder,
+        provider: base.Provider,
+        collector: Callable[[Run], Collector],
+        scope: Sequence[views.Batch],
+        concurrency: int | None = None,
+        notify: Callable[[Notice], None] = lambda _: None,
+        now: Callable[[], float] = time.time,
+        rng: Random | None = None,
+        calendar: Calendar | None = None,
+        limits: Limits | None = None,
+        identity: leases.Identity | None = None,
+    ) -> None:
+        own = ceilings(scope)
+        limit = concurrency if concurrency is not None else max(own.values(), default=1)
+        if concurrency is not None:
+            own = dict.fromkeys(own, concurrency)
+        self._run = Run(
+            recorder=recorder,
+            provider=provider,
+            batches={batch.id: batch for batch in scope},
+            budget=Budget(limit, own),
+            notify=notify,
+            now=now,
+            # Spreads waits; not for secrets.
+            rng=rng or Random(),  # noqa: S311
+            limits=limits or Limits(),
+        )
+        self._driver = Driver(self._run, collector(self._run))
+        self._calendar = calendar or SchedulerCalendar()
+        self._identity = identity or leases.Identity.of_this_process()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._broken: dict[int, str] = {}
+        self._fatal: BaseException | None = None
+        self._started = 0.0
+
+    # --- from outside -------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Stop submitting, save what is known, leave what is remote where it is."""
+        run = self._run
+        run.draining = True
+        for job_id, task in self._tasks.items():
+            # A POST that is on its way is waited for: cut short, nobody could tell what became
+            # of it.
+            if job_id not in self._driver.submitting:
+                task.cancel()
+        run.wake.set()
+
+    def snapshot(self) -> Snapshot:
+        """The figures of the moment."""
+        run = self._run
+        return Snapshot(
+            states=dict(run.states),
+            limit=run.budget.limit,
+            in_budget=run.budget.held,
+            bytes=run.bytes,
+            settled=run.settled,
+            elapsed=asyncio.get_running_loop().time() - self._started,
+            paused=run.gate.refusal or run.gate.outage,
+        )
+
+    # --- the run ------------------------------------------------------------------------------
+
+    async def run(self) -> Report:
+        """Work until there is an end; see the module.
+
+        Raises :class:`~overnight.store.errors.AnotherWorker` before anything is done, and
+        :class:`~overnight.store.errors.StoreError` (also ``LeaseLost``) or the collector's own
+        storage error when nothing more can be saved.
+        """
+        run = self._run
+        self._started = asyncio.get_running_loop().time()
+        run.fence = await run.record(partial(leases.take, identity=self._identity, now=run.now()))
+        run.beaten = run.now()
+        try:
+            await self._look_after()
+            Watch(run, self._look_after, self._fail).schedule(self._calendar)
+            self._calendar.start()
+            return self._report(await self._work())
+        finally:
+            self._calendar.stop()
+            await self._stop_tasks()
+            # A database that failed can't be told; the lease runs out by itself then.
+            with suppress(StoreError):
+                await run.record(partial(leases.release, fence=run.fence, now=run.now()))
+
+    async def _look_after(self) -> None:
+        """Take up what nobody holds, see what the user wants, and set the figures right."""
+        run = self._run
+        seen = await run.record(
+            partial(control.look, fence=run.fence, batch_ids=list(run.batches), now=run.now())
+        )
+        run.states = seen.states
+        run.due = 0.0
+        if seen.lost:
+            run.notify(Notice(_lost(seen.lost), "warning"))
+        for job in seen.taken:
+            if not run.draining:
+                self._start(job)
+        for job in seen.to_cancel:
+            run.to_cancel.add(job.id)
+            run.rouse(job.id)
+        run.wake.set()
+
+    def _report(self, ending: Ending) -> Report:
+        run = self._run
+        remote = sum(run.states[state] for state in (*IN_BUDGET, State.COLLECTING))
+        return Report(
+            ending,
+            run.gate.refusal if ending is Ending.REFUSED else None,
+            left_remote=remote,
+            broken=tuple(self._broken.values()),
+        )
+
+    async def _work(self) -> Ending:
+        run = self._run
+        while True:
+            run.wake.clear()
+            if self._fatal is not None:
+                raise self._fatal
+            if not run.draining:
+                await self._claim()
+            ending = await self._ending()
+            if ending is not None:
+                return ending
+            if not run.wake.is_set():
+                await self._sleep()
+
+    async def _sleep(self) -> None:
+        """Until something happens, or a pending job comes due."""
+        run = self._run
+        loop = asyncio.get_running_loop()
+        alarm = None
+        until = max(run.due, run.gate.held_until) - run.now()
+        if 0 < until < CONTROL:
+            alarm = loop.call_later(until, run.wake.set)
+        try:
+            await run.wake.wait()
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+
+    async def _ending(self) -> Ending | None:
+        """Why the run is over, if it is."""
+        run = self._run
+        if run.draining:
+            return None if self._tasks else Ending.INTERRUPTED
+        if any(job_id not in self._broken for job_id in self._tasks):
+            return None
+        if run.gate.refusal is not None:
+            return Ending.REFUSED
+        if self._unsettled() == 0:
+            # The figures are counted along; before the run is called done, the table is asked.
+            await self._look_after()
+            if self._unsettled() == 0:
+                return Ending.DONE
+        return None
+
+    def _unsettled(self) -> int:
+        run = self._run
+        open_states = (State.PENDING, *IN_BUDGET, State.COLLECTING)
+        left = sum(run.states[state] for state in open_states)
+        return left - len(self._broken)
+
+    # --- claiming -----------------------------------------------------------------------------
+
+    async def _claim(self) -> None:
+        """Fill the free slots with pending jobs, batch by batch."""
+        run = self._run
+        if run.due > run.now():
+            return
+        await run.ensure_lease()
+        came_short = True
+        for batch_id in run.batches:
+            limit = self._room(batch_id)
+            if limit == 0:
+                came_short = False
+                continue
+            claimed = await run.record(
+                partial(queue.claim, fence=run.fence, batch_id=batch_id, limit=limit, now=run.now())
+            )
+            came_short = came_short and len(claimed) < limit
+            run.states[State.PENDING] -= len(claimed)
+            run.states[State.SUBMITTING] += len(claimed)
+            for job in claimed:
+                self._start(job)
+        if came_short:
+            await self._look_ahead()
+
+    async def _look_ahead(self) -> None:
+        """Remember when the next pending job comes due: the table isn't asked until then."""
+        run = self._run
+        due = await run.record(partial(views.next_due, batch_ids=list(run.batches)))
+        run.due = float("inf") if due is None else due
+
+    def _room(self, batch_id: int) -> int:
+        run = self._run
+        free = run.budget.free(batch_id)
+        allowed = run.gate.allowance(run.now(), len(self._driver.submitting))
+        return free if allowed is None else min(free, allowed)
+
+    def _start(self, job: Job) -> None:
+        run = self._run
+        if job.state in IN_BUDGET:
+            run.budget.hold(job.id, job.batch_id)
+        if job.state is State.SUBMITTING:
+            # From here on it counts as on its way, so that a drain lets it say what became of it.
+            self._driver.submitting.add(job.id)
+        task = asyncio.create_task(self._driver.drive(job), name=f"job {job.id}")
+        self._tasks[job.id] = task
+        task.add_done_callback(partial(self._ended, job))
+
+    def _ended(self, job: Job, task: asyncio.Task[None]) -> None:
+        run = self._run
+        self._tasks.pop(job.id, None)
+        run.budget.release(job.id)
+        run.wake.set()
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, StoreError | StorageError):
+            self._fail(error)
+        else:
+            # A bug of ours must not end everybody else's night; the job stays as the table has it.
+            self._broken[job.id] = f"{job.key}: {type(error).__name__}: {error}"
+            run.notify(
+                Notice(f"{job.key}: left as it is after a bug in overnight: {error!r}", "warning")
+            )
+
+    def _fail(self, error: BaseException) -> None:
+        if self._fatal is None:
+            self._fatal = error
+        self._run.wake.set()
+
+    async def _stop_tasks(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _lost(n: int) -> str:
+    jobs = "1 job was" if n == 1 else f"{n} jobs were"
+    return (
+        f"{jobs} being submitted when the last run ended, and nobody can tell whether the provider "
+        "took it. What is unknown is never submitted again by itself."
+    )

@@ -1,0 +1,300 @@
+"""The worker against the emulator, over real sockets, on a real database."""
+
+from pathlib import Path
+
+import pytest
+
+from overnight.emulator import Call, Emulator, Rule, Settings, Span
+from overnight.engine.report import Ending
+from overnight.engine.run import Limits
+from overnight.lifecycle import State
+from overnight.providers.runcomfy import Timeouts
+from overnight.store import leases, queue, tally, views
+from overnight.store.errors import AnotherWorker
+from tests.night import Night, night
+
+
+def faults(emulator: Emulator, *rules: str) -> None:
+    for rule in rules:
+        emulator.faults.add(Rule.parse(rule))
+
+
+def check(n: Night, emulator: Emulator) -> None:
+    """What must hold at the end of every night."""
+    with n.database.reading() as connection:
+        assert tally.recount(connection, n.batch.id) == n.batch.states
+    assert emulator.ledger.media_with_token == 0
+    for job in n.jobs():
+        if job.state is State.SUCCEEDED:
+            assert len(job.files) == len(job.urls) == 1
+            assert Path(job.files[0]).stat().st_size > 0
+
+
+async def test_every_job_becomes_a_file(tmp_path: Path) -> None:
+    async with night(tmp_path, 12) as n, Emulator(Settings(slots=4)) as emulator:
+        report = await n.run(emulator)
+        assert report.ending is Ending.DONE
+        assert n.states == {State.SUCCEEDED: 12}
+        assert len(n.files()) == 12
+        assert len(emulator.ledger.accepted) == 12
+        assert emulator.ledger.max_open <= 4
+        assert all(job.attempts == 1 and job.request_id for job in n.jobs())
+        # A finished batch is a no-op.
+        assert (await n.run(emulator)).ending is Ending.DONE
+        assert len(emulator.ledger.accepted) == 12
+        check(n, emulator)
+
+
+async def test_five_hundred_jobs_through_throttling_errors_and_cut_media(tmp_path: Path) -> None:
+    settings = Settings(slots=16, service=Span(0.01, 0.05))
+    async with night(tmp_path, 500, concurrency=16) as n, Emulator(settings) as emulator:
+        faults(emulator, "submit:throttle@10%", "status:http-500@5%", "media:truncate@5%")
+        report = await n.run(emulator)
+        assert report.ending is Ending.DONE
+        assert n.states == {State.SUCCEEDED: 500}
+        assert len(n.files()) == 500
+        ledger = emulator.ledger
+        assert (len(ledger.accepted), len(ledger.duplicates)) == (500, 0)
+        assert ledger.max_open <= 16
+        check(n, emulator)
+
+
+async def test_a_failed_job_is_bought_again_within_its_attempts(tmp_path: Path) -> None:
+    async with night(tmp_path, 3) as n, Emulator(Settings()) as emulator:
+        faults(emulator, "submit:job-fails@2x")
+        await n.run(emulator)
+        assert n.states == {State.SUCCEEDED: 3}
+        assert len(emulator.ledger.accepted) == 5
+        assert sum(job.attempts for job in n.jobs()) == 5
+        check(n, emulator)
+
+
+async def test_attempts_end(tmp_path: Path) -> None:
+    async with night(tmp_path, 1, attempts=2) as n, Emulator(Settings()) as emulator:
+        faults(emulator, "submit:completed-but-failed")
+        await n.run(emulator)
+        [job] = n.jobs()
+        assert (job.state, job.attempts) == (State.FAILED, 2)
+        assert job.error
+        assert len(emulator.ledger.accepted) == 2
+        check(n, emulator)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "submit:throttle@3x,retry_after=0",
+        "submit:http-503@2x",
+        "submit:error-200@2x",
+        "status:http-500@5x",
+        "status:html-504@5x",
+        "status:garbage-200@5x",
+        "status:cut@3x",
+        "status:404-on-poll@2x",
+        "result:http-500@3x",
+        "result:html-502@3x",
+        "result:garbage-200@3x",
+        "media:truncate@3x",
+        "media:http-503@3x",
+        "media:expired@2x",
+        "media:redirect@3x",
+        "media:html@2x",
+        "submit:unknown-word@2x",
+        "submit:requeue@2x",
+    ],
+)
+async def test_trouble_that_passes_costs_nothing(tmp_path: Path, fault: str) -> None:
+    async with night(tmp_path, 4, concurrency=2) as n, Emulator(Settings(slots=2)) as emulator:
+        faults(emulator, fault)
+        report = await n.run(emulator)
+        assert report.ending is Ending.DONE
+        assert n.states == {State.SUCCEEDED: 4}
+        assert (len(emulator.ledger.accepted), len(emulator.ledger.duplicates)) == (4, 0)
+        assert [job.attempts for job in n.jobs()] == [1] * 4
+        check(n, emulator)
+
+
+@pytest.mark.parametrize(
+    ("fault", "accepted"),
+    [
+        ("submit:drop-after@1x", 3),
+        ("submit:html-504-after@1x", 3),
+        ("submit:garbage-200-after@1x", 3),
+        ("submit:drop-before@1x", 2),
+        ("submit:html-502@1x", 2),
+        ("submit:garbage-200@1x", 2),
+    ],
+)
+async def test_a_submit_without_a_certain_answer_is_unknown_and_never_repeated(
+    tmp_path: Path, fault: str, accepted: int
+) -> None:
+    async with night(tmp_path, 3, concurrency=1) as n, Emulator(Settings()) as emulator:
+        faults(emulator, fault)
+        report = await n.run(emulator)
+        assert report.ending is Ending.DONE
+        assert n.states == {State.SUCCEEDED: 2, State.UNKNOWN: 1}
+        assert len(emulator.ledger.accepted) == accepted
+        assert emulator.ledger.duplicates == []
+        [unknown] = [job for job in n.jobs() if job.state is State.UNKNOWN]
+        assert unknown.error
+        # Another run changes nothing.
+        await n.run(emulator)
+        assert len(emulator.ledger.accepted) == accepted
+        check(n, emulator)
+
+
+async def test_a_submit_that_hangs_is_unknown(tmp_path: Path) -> None:
+    async with night(tmp_path, 1) as n, Emulator(Settings()) as emulator:
+        faults(emulator, "submit:hang-after@1x")
+        await n.run(emulator, timeouts=Timeouts(submit=0.3))
+        assert n.states == {State.UNKNOWN: 1}
+        assert len(emulator.ledger.accepted) == 1
+
+
+async def test_an_outage_pauses_submitting_and_burns_few_jobs(tmp_path: Path) -> None:
+    async with night(tmp_path, 40, concurrency=2) as n, Emulator(Settings(slots=2)) as emulator:
+        faults(emulator, "submit:html-502@3x")
+        await n.run(emulator)
+        assert n.states[State.UNKNOWN] <= 4
+        assert n.states[State.SUCCEEDED] == 40 - n.states[State.UNKNOWN]
+        assert any("pauses" in notice.text for notice in n.notices)
+        check(n, emulator)
+
+
+@pytest.mark.parametrize("fault", ["no-balance", "bad-token", "forbidden"])
+async def test_a_refused_account_stops_the_run_and_no_job(tmp_path: Path, fault: str) -> None:
+    async with night(tmp_path, 6, concurrency=2) as n, Emulator(Settings(slots=2)) as emulator:
+        faults(emulator, f"submit:{fault}")
+        report = await n.run(emulator)
+        assert report.ending is Ending.REFUSED
+        assert report.reason
+        assert n.states == {State.PENDING: 6}
+        assert [job.attempts for job in n.jobs()] == [0] * 6
+        emulator.faults.clear()
+        assert (await n.run(emulator)).ending is Ending.DONE
+        assert n.states == {State.SUCCEEDED: 6}
+        check(n, emulator)
+
+
+async def test_what_was_accepted_before_the_refusal_is_collected(tmp_path: Path) -> None:
+    settings = Settings(slots=2, service=Span(0.2, 0.2), balance=0.10, price=0.05)
+    async with night(tmp_path, 5, concurrency=3) as n, Emulator(settings) as emulator:
+        report = await n.run(emulator)
+        assert report.ending is Ending.REFUSED
+        assert n.states == {State.SUCCEEDED: 2, State.PENDING: 3}
+        check(n, emulator)
+
+
+async def test_a_token_that_is_refused_in_the_middle_leaves_jobs_to_be_picked_up(
+    tmp_path: Path,
+) -> None:
+    async with night(tmp_path, 2, concurrency=2) as n, Emulator(Settings(slots=2)) as emulator:
+        faults(emulator, "status:bad-token")
+        report = await n.run(emulator)
+        assert report.ending is Ending.REFUSED
+        assert report.left_remote == 2
+        emulator.faults.clear()
+        assert (await n.run(emulator)).ending is Ending.DONE
+        assert n.states == {State.SUCCEEDED: 2}
+        assert len(emulator.ledger.accepted) == 2
+
+
+async def test_draining_leaves_remote_jobs_running_and_the_next_run_picks_them_up(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(slots=3, service=Span(0.5, 0.5))
+    async with night(tmp_path, 9, concurrency=3) as n, Emulator(settings) as emulator:
+        report = await n.run_until(emulator, lambda e: len(e.ledger.accepted) == 3)
+        assert report.ending is Ending.INTERRUPTED
+        assert report.left_remote == 3
+        assert n.states == {State.PENDING: 6, State.QUEUED: 3}
+        remote = {job.request_id for job in n.jobs() if job.state is State.QUEUED}
+        assert (await n.run(emulator)).ending is Ending.DONE
+        assert n.states == {State.SUCCEEDED: 9}
+        ledger = emulator.ledger
+        assert (len(ledger.accepted), len(ledger.duplicates), ledger.max_open) == (9, 0, 3)
+        assert remote <= {job.request_id for job in n.jobs()}
+        check(n, emulator)
+
+
+async def test_draining_waits_for_a_submit_that_is_on_its_way(tmp_path: Path) -> None:
+    async with night(tmp_path, 2, concurrency=1) as n, Emulator(Settings()) as emulator:
+        faults(emulator, "submit:slow@1x,delay=0.3")
+        report = await n.run_until(emulator, lambda e: e.ledger.calls[Call.SUBMIT] == 1)
+        assert report.ending is Ending.INTERRUPTED
+        assert State.UNKNOWN not in n.states
+        assert n.states[State.QUEUED] == 1
+
+
+async def test_a_second_worker_is_refused(tmp_path: Path) -> None:
+    async with night(tmp_path, 1) as n, Emulator(Settings()) as emulator:
+        with n.database.writing() as connection:
+            leases.take(connection, leases.Identity.of_this_process(), 1e12)
+        with pytest.raises(AnotherWorker):
+            await n.run(emulator)
+        assert len(emulator.ledger.accepted) == 0
+
+
+async def test_a_job_that_is_marked_is_cancelled_at_the_provider(tmp_path: Path) -> None:
+    settings = Settings(slots=1, service=Span(0.6, 0.6))
+    async with night(tmp_path, 2, concurrency=2) as n, Emulator(settings) as emulator:
+        await n.run_until(emulator, lambda e: len(e.ledger.accepted) == 2)
+        with n.database.writing() as connection:
+            everything = views.ids(connection, views.Filter())
+            assert queue.cancel(connection, everything, now=1.0) == {"asked": 2}
+        await n.run(emulator)
+        # One was running already and can't be cancelled: it is paid for, and comes home.
+        assert n.states == {State.SUCCEEDED: 1, State.CANCELLED: 1}
+        check(n, emulator)
+
+
+async def test_a_request_that_is_gone_fails_and_is_not_bought_again(tmp_path: Path) -> None:
+    async with night(tmp_path, 1) as n, Emulator(Settings()) as emulator:
+        faults(emulator, "submit:forgotten")
+        await n.run(emulator)
+        [job] = n.jobs()
+        assert job.state is State.FAILED
+        assert len(emulator.ledger.accepted) == 1
+
+
+async def test_a_job_that_never_finishes_is_given_up_and_looked_for_again(tmp_path: Path) -> None:
+    async with night(tmp_path, 1) as n, Emulator(Settings()) as emulator:
+        faults(emulator, "submit:never-finishes@1x")
+        await n.run(emulator, limits=Limits(queue=0.3, run=0.3, collect=5.0))
+        [job] = n.jobs()
+        assert job.state is State.FAILED
+        assert "overnight retry" in (job.error or "")
+        with n.database.writing() as connection:
+            assert queue.retry(connection, [job.id], now=1.0) == {"queued": 1}
+        await n.run(emulator, limits=Limits(queue=0.3, run=0.3, collect=5.0))
+        assert len(emulator.ledger.accepted) == 1
+
+
+async def test_files_that_never_come_fail_with_the_delivery_on_record(tmp_path: Path) -> None:
+    async with night(tmp_path, 1) as n, Emulator(Settings()) as emulator:
+        faults(emulator, "media:html")
+        await n.run(emulator)
+        [job] = n.jobs()
+        assert job.state is State.FAILED
+        assert job.urls
+        emulator.faults.clear()
+        with n.database.writing() as connection:
+            assert queue.retry(connection, [job.id], now=1.0) == {"collecting": 1}
+        await n.run(emulator)
+        assert n.states == {State.SUCCEEDED: 1}
+        assert len(emulator.ledger.accepted) == 1
+        check(n, emulator)
+
+
+async def test_a_job_cancelled_remotely_is_cancelled(tmp_path: Path) -> None:
+    async with night(tmp_path, 2) as n, Emulator(Settings()) as emulator:
+        faults(emulator, "submit:cancelled-remotely@1x")
+        await n.run(emulator)
+        assert n.states == {State.SUCCEEDED: 1, State.CANCELLED: 1}
+
+
+async def test_the_lease_is_free_after_a_run(tmp_path: Path) -> None:
+    async with night(tmp_path, 1) as n, Emulator(Settings()) as emulator:
+        await n.run(emulator)
+        with n.database.reading() as connection:
+            assert leases.holder(connection, 0.0) is None
