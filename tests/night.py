@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +84,7 @@ class Night:
         limits: Limits | None = None,
         token: str = DEFAULT_TOKEN,
         timeouts: Timeouts | None = None,
+        scope: Sequence[views.Batch] | None = None,
         **settings: Any,
     ) -> AsyncIterator[Worker]:
         """A worker with everything it needs, real but quick."""
@@ -105,7 +106,7 @@ class Night:
                 recorder=writer,
                 provider=provider,
                 collector=collector,
-                scope=[self.batch],
+                scope=[self.batch] if scope is None else scope,
                 notify=self.notices.append,
                 limits=limits,
                 **settings,

@@ -9,9 +9,9 @@ from overnight.engine.report import Ending
 from overnight.engine.run import Limits
 from overnight.lifecycle import State
 from overnight.providers.runcomfy import Timeouts
-from overnight.store import leases, queue, tally, views
+from overnight.store import leases, loading, queue, tally, views
 from overnight.store.errors import AnotherWorker
-from tests.night import Night, night
+from tests.night import Night, Spec, night
 
 
 def faults(emulator: Emulator, *rules: str) -> None:
@@ -298,3 +298,23 @@ async def test_the_lease_is_free_after_a_run(tmp_path: Path) -> None:
         await n.run(emulator)
         with n.database.reading() as connection:
             assert leases.holder(connection, 0.0) is None
+
+
+async def test_a_run_looks_after_what_other_batches_have_in_flight(tmp_path: Path) -> None:
+    settings = Settings(slots=2, service=Span(0.3, 0.3))
+    async with night(tmp_path, 2, concurrency=2) as n, Emulator(settings) as emulator:
+        await n.run_until(emulator, lambda e: len(e.ledger.accepted) == 2)
+        with n.database.writing() as connection:
+            header = loading.Header(
+                "second", "x", "0" * 64, {"concurrency": 2}, str(tmp_path / "second")
+            )
+            loading.load(connection, header, [Spec(100), Spec(101), Spec(102)], now=1.0)
+            second = views.named_batches(connection, ["second"])
+        report = await n.run(emulator, scope=second)
+        assert report.ending is Ending.DONE
+        # What the first batch had with the provider took up slots, and came home to its own folder.
+        assert emulator.ledger.max_open <= 2
+        assert len(n.files()) == 2
+        with n.database.reading() as connection:
+            for batch in views.all_batches(connection):
+                assert batch.states[State.SUCCEEDED] == batch.total

@@ -19,7 +19,7 @@ from overnight.lifecycle import Event
 def test_free_slots_never_promise_more_than_the_limit(
     limit: int, steps: list[tuple[str, int]]
 ) -> None:
-    budget = Budget(limit, {1: 2, 2: 4})
+    budget = Budget({1: 2, 2: 4})
     held: dict[int, int] = {}
     for step, job_id in steps:
         batch_id = 1 + job_id % 2
@@ -32,17 +32,17 @@ def test_free_slots_never_promise_more_than_the_limit(
         assert budget.held == len(held)
         for batch, ceiling in ((1, 2), (2, 4)):
             own = sum(1 for b in held.values() if b == batch)
-            assert budget.free(batch) == max(0, min(limit - len(held), ceiling - own))
+            assert budget.free(batch, limit) == max(0, min(limit - len(held), ceiling - own))
 
 
 def test_what_the_provider_still_has_after_a_restart_fills_slots_above_the_limit() -> None:
-    budget = Budget(2, {1: 2})
+    budget = Budget({1: 9})
     for job_id in range(5):
         budget.hold(job_id, 1)
-    assert (budget.held, budget.free(1)) == (5, 0)
+    assert (budget.held, budget.free(1, 2)) == (5, 0)
     for job_id in range(4):
         budget.release(job_id)
-    assert budget.free(1) == 1
+    assert budget.free(1, 2) == 1
 
 
 def test_a_refused_account_closes_the_gate_for_good() -> None:

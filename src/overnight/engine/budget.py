@@ -13,8 +13,7 @@ from collections import Counter
 class Budget:
     """Slots, in all and for each batch. ``ceilings`` are jobs at once, by batch id."""
 
-    def __init__(self, limit: int, ceilings: dict[int, int]) -> None:
-        self.limit = limit
+    def __init__(self, ceilings: dict[int, int]) -> None:
         self._ceilings = ceilings
         self._held: dict[int, int] = {}
         self._by_batch: Counter[int] = Counter()
@@ -24,10 +23,10 @@ class Budget:
         """Slots that are filled now."""
         return len(self._held)
 
-    def free(self, batch_id: int) -> int:
-        """Slots that a batch may fill now; never below 0."""
-        own = self._ceilings.get(batch_id, self.limit) - self._by_batch[batch_id]
-        return max(0, min(self.limit - self.held, own))
+    def free(self, batch_id: int, limit: int) -> int:
+        """Slots that a batch may fill now, with ``limit`` in all; never below 0."""
+        own = self._ceilings[batch_id] - self._by_batch[batch_id]
+        return max(0, min(limit - self.held, own))
 
     def hold(self, job_id: int, batch_id: int) -> None:
         """Fill a slot for a job; once, however often it is said."""

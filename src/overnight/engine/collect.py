@@ -130,6 +130,7 @@ class Collector:
         """Try until the file is home. Raises :class:`UncollectableError`, :class:`StorageError`."""
         run, url = self._run, row.url
         failures = useless = 0
+        retry_after: float | None
         while True:
             outcome = await self._fetch_once(job, row, url, of)
             retry_after = None

@@ -76,7 +76,7 @@ class Driver:
 
     async def _record_submit(self, job: Job, decision: Decision) -> Job:
         run, now = self._run, self._run.now()
-        run.gate.record(decision.event, decision.error, hold_until=now + decision.hold)
+        run.note_submit(decision)
         return await run.transition(
             job,
             decision.event,

@@ -60,6 +60,8 @@ class Snapshot:
 
     states: Mapping[State, int]
     limit: int
+    """Jobs at once, as found out so far; ``ceiling`` is what the user allows."""
+    ceiling: int
     in_budget: int
     bytes: int
     settled: int

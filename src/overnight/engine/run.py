@@ -16,10 +16,11 @@ from random import Random
 from typing import TypeVar
 
 from overnight.engine.budget import Budget
+from overnight.engine.concurrency import Concurrency
 from overnight.engine.gate import Gate
 from overnight.engine.pacing import Pace
 from overnight.engine.report import JobNotice, Notice
-from overnight.engine.retry import Policy
+from overnight.engine.retry import Decision, Policy
 from overnight.lifecycle import HELD, IN_BUDGET, Event, State
 from overnight.providers.base import Provider
 from overnight.store import leases, queue, views
@@ -52,9 +53,12 @@ class Run:
     provider: Provider
     batches: dict[int, views.Batch]
     budget: Budget
+    concurrency: Concurrency
     notify: Callable[[Notice], None]
     now: Callable[[], float]
     rng: Random
+    others: dict[int, views.Batch] = field(default_factory=dict)
+    """Batches that are not this run's own, but have jobs in flight that it looks after."""
     pace: Pace = field(default_factory=Pace)
     limits: Limits = field(default_factory=Limits)
     gate: Gate = field(default_factory=Gate)
@@ -128,6 +132,23 @@ class Run:
         if moved.state in HELD or event is Event.ATTEMPT_FAILED:
             self._tell_of(moved, event, facts.error)
 
+    # --- how submitting goes ------------------------------------------------------------------
+
+    def note_submit(self, decision: Decision) -> None:
+        """Let the gate and the limit learn from how a submit ended."""
+        now = self.now()
+        self.gate.record(decision.event, decision.error, hold_until=now + decision.hold)
+        change = self.concurrency.record(
+            decision.event, now=now, held=self.budget.held, retry_after=decision.hold
+        )
+        if change is not None:
+            self.notify(
+                Notice(
+                    f"At most {change.after} at once from now on ({change.before} before): "
+                    f"{change.reason}."
+                )
+            )
+
     # --- waiting ------------------------------------------------------------------------------
 
     async def nap(self, job_id: int, seconds: float) -> None:
@@ -163,19 +184,18 @@ class Run:
 
     # --- a batch's own settings -----------------------------------------------------------------
 
+    def batch_of(self, job: Job) -> views.Batch:
+        """The job's batch, this run's own or another."""
+        return self.batches.get(job.batch_id) or self.others[job.batch_id]
+
     def policy(self, job: Job) -> Policy:
         """How often the job may be tried: its batch's ``run.attempts``."""
-        return policy_of(self.batches.get(job.batch_id))
+        attempts = self.batch_of(job).run.get("attempts")
+        return Policy() if attempts is None else Policy(attempts=int(attempts))
 
     def output_dir(self, job: Job) -> Path:
         """Where the job's files go, absolute."""
-        return Path(self.batches[job.batch_id].output_dir)
-
-
-def policy_of(batch: views.Batch | None) -> Policy:
-    """A batch's own bounds, or the defaults for one that this run does not know."""
-    attempts = None if batch is None else batch.run.get("attempts")
-    return Policy() if attempts is None else Policy(attempts=int(attempts))
+        return Path(self.batch_of(job).output_dir)
 
 
 def ceilings(batches: Sequence[views.Batch]) -> dict[int, int]:

@@ -17,6 +17,7 @@ from random import Random
 from overnight.engine.budget import Budget
 from overnight.engine.calendar import Calendar, SchedulerCalendar
 from overnight.engine.collect import Collector, StorageError
+from overnight.engine.concurrency import Concurrency
 from overnight.engine.drive import Driver
 from overnight.engine.report import Ending, Notice, Report, Snapshot
 from overnight.engine.run import Limits, Run, ceilings
@@ -55,7 +56,8 @@ class Worker:
             recorder=recorder,
             provider=provider,
             batches={batch.id: batch for batch in scope},
-            budget=Budget(limit, own),
+            budget=Budget(own),
+            concurrency=Concurrency(limit),
             notify=notify,
             now=now,
             # Spreads waits; not for secrets.
@@ -66,6 +68,8 @@ class Worker:
         self._calendar = calendar or SchedulerCalendar()
         self._identity = identity or leases.Identity.of_this_process()
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._own: set[int] = set()
+        """Jobs under way that belong to this run's batches; it ends when they have."""
         self._broken: dict[int, str] = {}
         self._fatal: BaseException | None = None
         self._started = 0.0
@@ -88,7 +92,8 @@ class Worker:
         run = self._run
         return Snapshot(
             states=dict(run.states),
-            limit=run.budget.limit,
+            limit=run.concurrency.limit,
+            ceiling=run.concurrency.ceiling,
             in_budget=run.budget.held,
             bytes=run.bytes,
             settled=run.settled,
@@ -129,6 +134,7 @@ class Worker:
         )
         run.states = seen.states
         run.due = 0.0
+        run.others.update((batch.id, batch) for batch in seen.others)
         if seen.lost:
             run.notify(Notice(_lost(seen.lost), "warning"))
         for job in seen.taken:
@@ -182,7 +188,7 @@ class Worker:
         run = self._run
         if run.draining:
             return None if self._tasks else Ending.INTERRUPTED
-        if any(job_id not in self._broken for job_id in self._tasks):
+        if self._own:
             return None
         if run.gate.refusal is not None:
             return Ending.REFUSED
@@ -232,7 +238,7 @@ class Worker:
 
     def _room(self, batch_id: int) -> int:
         run = self._run
-        free = run.budget.free(batch_id)
+        free = run.budget.free(batch_id, run.concurrency.limit)
         allowed = run.gate.allowance(run.now(), len(self._driver.submitting))
         return free if allowed is None else min(free, allowed)
 
@@ -245,11 +251,14 @@ class Worker:
             self._driver.submitting.add(job.id)
         task = asyncio.create_task(self._driver.drive(job), name=f"job {job.id}")
         self._tasks[job.id] = task
+        if job.batch_id in run.batches:
+            self._own.add(job.id)
         task.add_done_callback(partial(self._ended, job))
 
     def _ended(self, job: Job, task: asyncio.Task[None]) -> None:
         run = self._run
         self._tasks.pop(job.id, None)
+        self._own.discard(job.id)
         run.budget.release(job.id)
         run.wake.set()
         if task.cancelled() or (error := task.exception()) is None:
@@ -258,7 +267,8 @@ class Worker:
             self._fail(error)
         else:
             # A bug of ours must not end everybody else's night; the job stays as the table has it.
-            self._broken[job.id] = f"{job.key}: {type(error).__name__}: {error}"
+            if job.batch_id in run.batches:
+                self._broken[job.id] = f"{job.key}: {type(error).__name__}: {error}"
             run.notify(
                 Notice(f"{job.key}: left as it is after a bug in overnight: {error!r}", "warning")
             )
