@@ -1,0 +1,142 @@
+"""A file on its way: never seen half, never over another's."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from overnight.artifacts.part import Part, PartBusyError, holds
+
+DATA = b"frame" * 1000
+
+
+def write(target: Path, data: bytes = DATA) -> Path:
+    part = Part(target)
+    part.open()
+    part.write(data)
+    return part.publish()
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "clip.mp4"
+    part = Part(target)
+    part.open()
+    part.write(DATA)
+    assert files(target.parent) == {".clip.mp4.part"}
+    assert part.publish() == target
+    assert files(target.parent) == {"clip.mp4"}
+    assert target.read_bytes() == DATA
+    assert (part.bytes, part.sha256) == (len(DATA), hashlib.sha256(DATA).hexdigest())
+
+
+def test_a_taken_name_is_never_overwritten(tmp_path: Path) -> None:
+    target = tmp_path / "clip.mp4"
+    target.write_bytes(b"mine")
+    (tmp_path / "clip~2.mp4").write_bytes(b"mine too")
+    assert write(target) == tmp_path / "clip~3.mp4"
+    assert target.read_bytes() == b"mine"
+    assert files(tmp_path) == {"clip.mp4", "clip~2.mp4", "clip~3.mp4"}
+
+
+def test_the_same_bytes_under_the_name_are_the_answer(tmp_path: Path) -> None:
+    assert write(tmp_path / "clip.mp4") == write(tmp_path / "clip.mp4")
+    assert files(tmp_path) == {"clip.mp4"}
+
+
+def test_a_dangling_link_is_not_written_through(tmp_path: Path) -> None:
+    target = tmp_path / "clip.mp4"
+    target.symlink_to(tmp_path / "elsewhere")
+    assert write(target) == tmp_path / "clip~2.mp4"
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_discarding_leaves_nothing_and_may_be_repeated(tmp_path: Path) -> None:
+    part = Part(tmp_path / "clip.mp4")
+    part.open()
+    part.write(DATA)
+    part.discard()
+    part.discard()
+    assert files(tmp_path) == set()
+
+
+def test_what_a_crash_left_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / ".clip.mp4.part").write_bytes(b"x" * 99_999)
+    assert write(tmp_path / "clip.mp4").read_bytes() == DATA
+    assert files(tmp_path) == {"clip.mp4"}
+
+
+def test_a_crash_between_linking_and_unlinking_harms_nothing(tmp_path: Path) -> None:
+    done = tmp_path / "clip.mp4"
+    done.write_bytes(b"finished")
+    (tmp_path / ".clip.mp4.part").hardlink_to(done)
+    part = Part(done)
+    part.open()
+    assert done.read_bytes() == b"finished"
+    part.discard()
+    assert done.read_bytes() == b"finished"
+
+
+def test_two_can_t_write_one_file(tmp_path: Path) -> None:
+    first, second = Part(tmp_path / "clip.mp4"), Part(tmp_path / "clip.mp4")
+    first.open()
+    with pytest.raises(PartBusyError):
+        second.open()
+    second.discard()
+    assert files(tmp_path) == {".clip.mp4.part"}
+    first.discard()
+    second.open()
+    second.discard()
+
+
+def test_a_part_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"keep")
+    (tmp_path / ".clip.mp4.part").symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic links"):
+        Part(tmp_path / "clip.mp4").open()
+    assert victim.read_bytes() == b"keep"
+
+
+def test_a_file_system_without_hard_links_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(_self: Path, _target: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
+    target = tmp_path / "clip.mp4"
+    assert write(target) == target
+    assert write(target, b"other") == tmp_path / "clip~2.mp4"
+    assert files(tmp_path) == {"clip.mp4", "clip~2.mp4"}
+    assert target.read_bytes() == DATA
+
+
+def test_a_file_system_without_locks_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(_fd: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    assert write(tmp_path / "clip.mp4").read_bytes() == DATA
+
+
+def test_holds_wants_exactly_these_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    digest = hashlib.sha256(DATA).hexdigest()
+    assert not holds(path, len(DATA), digest)
+    path.write_bytes(DATA)
+    assert holds(path, len(DATA), digest)
+    path.write_bytes(DATA[:-1] + b"?")
+    assert not holds(path, len(DATA), digest)
+    path.write_bytes(DATA[:-1])
+    assert not holds(path, len(DATA), digest)
+    assert not holds(tmp_path, len(DATA), digest)
