@@ -1,0 +1,120 @@
+"""``overnight jobs``: a list of jobs, by batch and state; and a job's fields for ``--json``."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from overnight.cli import options
+from overnight.cli.exits import Exit
+from overnight.cli.output import Output, count, iso, line
+from overnight.lifecycle import State
+
+if TYPE_CHECKING:
+    from overnight.store.views import JobRow
+
+PEOPLE_READ = 50
+"""Rows that a person is shown unless ``--limit`` says otherwise; programs get everything."""
+
+
+@click.command()
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(options.STATES), help="Only these."
+)
+@click.option("--batch", "batches", multiple=True, metavar="BATCH", help="Only of these batches.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"At most so many; {PEOPLE_READ} unless --json is given, which lists all.",
+)
+@options.db
+@options.as_json
+def jobs(
+    states: tuple[str, ...], batches: tuple[str, ...], limit: int | None, db: str, as_json: bool
+) -> int:
+    """List jobs in the order they were loaded."""
+    from overnight.store import views
+    from overnight.store.database import open_database
+
+    output = Output(as_json=as_json)
+    if limit is None and not as_json:
+        limit = PEOPLE_READ
+    with open_database(db) as database, database.reading() as connection:
+        found = views.named_batches(connection, batches)
+        which = views.Filter(
+            batch_ids=[batch.id for batch in found] if batches else (),
+            states=[State(word) for word in states],
+        )
+        wanted = [State(word) for word in states] or list(State)
+        total = sum(batch.states[state] for batch in found for state in set(wanted))
+        rows = islice(views.every(connection, which), limit)
+        if as_json:
+            for row in rows:
+                output.record(fields(row))
+        else:
+            _show(output, list(rows), total)
+    return Exit.DONE
+
+
+def fields(job: JobRow) -> dict[str, Any]:
+    """A job for programs. ``inputs`` are exactly what is sent to the model."""
+    return {
+        "id": job.id,
+        "batch": job.batch,
+        "key": job.key,
+        "fingerprint": job.fingerprint,
+        "state": job.state.value,
+        "attempts": job.attempts,
+        "request_id": job.request_id,
+        "model": job.model,
+        "inputs": job.inputs,
+        "variables": job.variables,
+        "urls": job.urls,
+        "files": job.files,
+        "error": job.error,
+        "cancel_requested": job.cancel_requested,
+        "created_at": iso(job.created_at),
+        "updated_at": iso(job.updated_at),
+    }
+
+
+def _show(output: Output, rows: list[JobRow], total: int) -> None:
+    if not rows:
+        output.say("No job fits.")
+        return
+    output.table(
+        ["id", "batch", "key", "state", "attempts", "files, or what is wrong"],
+        [
+            [
+                str(job.id),
+                line(job.batch),
+                line(job.key),
+                job.state.value,
+                str(job.attempts),
+                _remark(job),
+            ]
+            for job in rows
+        ],
+        numbers=["id", "attempts"],
+    )
+    if total > len(rows):
+        output.note(f"{len(rows):,} of {count(total, 'job')}; --limit N shows more, --json all.")
+
+
+def _remark(job: JobRow) -> str:
+    if job.cancel_requested:
+        return "to be cancelled at the provider"
+    if job.error is not None:
+        return line(job.error)
+    return ", ".join(_short(path) for path in job.files)
+
+
+def _short(path: str) -> str:
+    """A path from the current folder where it lies inside, absolute elsewhere."""
+    absolute = Path(path)
+    here = Path.cwd()
+    return line(str(absolute.relative_to(here) if absolute.is_relative_to(here) else path), 4000)

@@ -1,0 +1,126 @@
+"""One run from the outside: who we are, what is wired to what, and closing it all on the way out.
+
+This is the one place where the account, the provider, the downloads, the database's writer and
+the engine meet.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from signal import Signals
+from typing import TYPE_CHECKING
+
+from overnight.cli import interrupts
+from overnight.cli.output import Output
+from overnight.cli.progress import Watch
+
+if TYPE_CHECKING:
+    from overnight.engine.report import Notice, Report, Snapshot
+    from overnight.engine.worker import Worker
+    from overnight.providers.credentials import Account
+    from overnight.store.database import Database
+    from overnight.store.views import Batch
+
+STOPPING = (
+    "Stopping: no new submits; jobs already with the provider go on there. "
+    "Ctrl-C again leaves at once."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended, and the last figures of it."""
+
+    report: Report
+    last: Snapshot
+
+
+def users_account() -> Account:
+    """The account that the user's environment describes.
+
+    Raises :class:`~overnight.providers.credentials.CredentialsError`.
+    """
+    from overnight.providers.credentials import find_account
+
+    return find_account(os.environ, Path.home())
+
+
+def require_folders(scope: Sequence[Batch]) -> None:
+    """Make sure that results can be written, before any is paid for. Raises :class:`OSError`."""
+    for folder in sorted({batch.output_dir for batch in scope}):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+
+
+async def work(
+    database: Database,
+    scope: Sequence[Batch],
+    account: Account,
+    output: Output,
+    concurrency: int | None = None,
+) -> Outcome:
+    """Work on ``scope`` until there is an end, showing how it goes.
+
+    The first signal lets it stop in order, the second ends the process. Raises what
+    :meth:`overnight.engine.worker.Worker.run` raises.
+    """
+    title = ", ".join(batch.name for batch in scope)
+    watch = Watch(title, output, {batch.id: batch.name for batch in scope})
+
+    def stop(which: Signals) -> None:
+        worker.drain()
+        watch.say(STOPPING)
+        output.record({"event": "stopping", "signal": which.name}, flush=True)
+
+    async with opened(database, scope, account, concurrency, watch.notice) as worker:
+        watch.lost = worker.drain
+        with interrupts.draining(stop, watch.close):
+            async with watch.following(worker.snapshot):
+                report = await worker.run()
+        return Outcome(report, worker.snapshot())
+
+
+@asynccontextmanager
+async def opened(
+    database: Database,
+    scope: Sequence[Batch],
+    account: Account,
+    concurrency: int | None,
+    notify: Callable[[Notice], None],
+) -> AsyncIterator[Worker]:
+    """A worker with everything it needs; what it needs is closed when this is left."""
+    from overnight.artifacts.download import Downloader
+    from overnight.engine.collect import Collector
+    from overnight.engine.worker import Worker
+    from overnight.providers.retry_after import retry_after
+    from overnight.providers.runcomfy import RunComfy
+    from overnight.providers.transport import AiohttpTransport
+    from overnight.store.writer import Writer
+
+    async with AsyncExitStack() as stack:
+        writer = Writer(database)
+        writer.start()
+        stack.push_async_callback(writer.stop)
+        provider = RunComfy.connect(account)
+        stack.push_async_callback(provider.aclose)
+        downloader = Downloader(
+            AiohttpTransport(trust_env=True),
+            retry_after=retry_after,
+            plain_http_hosts=account.plain_http_hosts,
+        )
+        stack.push_async_callback(downloader.aclose)
+        yield Worker(
+            recorder=writer,
+            provider=provider,
+            collector=partial(Collector, downloader=downloader),
+            scope=scope,
+            concurrency=concurrency,
+            notify=notify,
+        )

@@ -1,0 +1,129 @@
+"""``overnight show``: everything known of one job, its attempts as timelines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields as slots
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from overnight.cli import options
+from overnight.cli.exits import Exit
+from overnight.cli.jobs import fields
+from overnight.cli.output import Output, iso, line, local, size, span
+
+if TYPE_CHECKING:
+    from overnight.store.views import ArtifactRow, AttemptRow, Detail
+
+STEPS = {
+    "intent_at": "intent to submit saved",
+    "accepted_at": "accepted by the provider",
+    "running_at": "seen running",
+    "finished_at": "finished at the provider",
+    "ended_at": "ended",
+}
+"""An attempt's times, in their order, in words."""
+
+
+@click.command()
+@click.argument("job", metavar="JOB")
+@options.db
+@options.as_json
+def show(job: str, db: str, as_json: bool) -> int:
+    """Show one JOB: its inputs, every attempt with its times, its files.
+
+    JOB is an id, a key, a request id, or the beginning of a fingerprint.
+    """
+    from overnight.store import views
+    from overnight.store.database import open_database
+
+    output = Output(as_json=as_json)
+    with open_database(db) as database, database.reading() as connection:
+        detail = views.detail(connection, views.find(connection, job))
+    output.record(_record(detail))
+    if not as_json:
+        _show(output, detail)
+    return Exit.DONE
+
+
+def _record(detail: Detail) -> dict[str, Any]:
+    return fields(detail.job) | {
+        "history": [attempt_fields(attempt) for attempt in detail.attempts],
+        "artifacts": [
+            {field.name: getattr(artifact, field.name) for field in slots(artifact)}
+            for artifact in detail.artifacts
+        ],
+    }
+
+
+def attempt_fields(attempt: AttemptRow) -> dict[str, Any]:
+    """An attempt for programs."""
+    return {
+        "number": attempt.number,
+        "request_id": attempt.request_id,
+        **{name: iso(getattr(attempt, name)) for name in STEPS},
+        "outcome": attempt.outcome,
+        "error": attempt.error,
+        "cost": attempt.cost,
+    }
+
+
+def _show(output: Output, detail: Detail) -> None:
+    job = detail.job
+    output.say(f"job {job.id}  {line(job.key)}  {job.state}")
+    output.say(f"  batch        {line(job.batch)}")
+    output.say(f"  model        {line(job.model)}")
+    output.say(f"  fingerprint  {job.fingerprint}")
+    if job.request_id:
+        output.say(f"  request      {line(job.request_id)}")
+    if job.error:
+        output.say(f"  error        {line(job.error)}")
+    if job.cancel_requested:
+        output.say("  to be cancelled at the provider")
+    output.say("inputs, as sent")
+    for name, value in job.inputs.items():
+        output.say(f"  {line(name)}: {_value(value)}")
+    for attempt in detail.attempts:
+        for text in timeline(attempt):
+            output.say(text)
+    if not detail.attempts:
+        output.say("no attempt yet")
+    if detail.artifacts:
+        output.say("files")
+    for artifact in detail.artifacts:
+        output.say(_file(artifact))
+
+
+def _value(value: Any) -> str:
+    """A string as it stands, everything else as JSON; always whole, on one line."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return line(text, limit=max(len(text), 1))
+
+
+def timeline(attempt: AttemptRow) -> list[str]:
+    """An attempt as lines: what happened, when, and how long after the step before."""
+    request = f", request {line(attempt.request_id)}" if attempt.request_id else ""
+    outcome = attempt.outcome or "under way"
+    cost = "" if attempt.cost is None else f", ${attempt.cost:.4g}"
+    lines = [f"attempt {attempt.number}: {outcome}{request}{cost}"]
+    before: float | None = None
+    for name, words in STEPS.items():
+        moment: float | None = getattr(attempt, name)
+        if moment is None:
+            continue
+        passed = "" if before is None else f"  +{span(max(0.0, moment - before))}"
+        lines.append(f"  {local(moment)}  {words}{passed}")
+        before = moment
+    if attempt.error:
+        lines.append(f"  {line(attempt.error)}")
+    return lines
+
+
+def _file(artifact: ArtifactRow) -> str:
+    if artifact.path is None:
+        return f"  not here yet, from {line(artifact.url, 2000)}"
+    known = [size(artifact.bytes)] if artifact.bytes is not None else []
+    if artifact.sha256:
+        known.append(f"sha256 {artifact.sha256[:12]}…")
+    return f"  {line(artifact.path, 4000)}  ({', '.join(known)})"

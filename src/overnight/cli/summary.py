@@ -1,0 +1,196 @@
+"""The end of a run: what became of the jobs, where the files are, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from overnight.cli.exits import Exit
+from overnight.cli.output import Output, count, line, size, span
+from overnight.lifecycle import State
+
+if TYPE_CHECKING:
+    from overnight.cli.session import Outcome
+    from overnight.store.database import Database
+    from overnight.store.views import Batch, JobRow
+
+GROUPS = 5
+"""Reasons for failure that are shown, the most frequent first."""
+
+READ = 20_000
+"""Failed jobs that are read to be grouped."""
+
+
+@dataclass(slots=True)
+class Reason:
+    """Why jobs failed: in the words of the first of them, and how many there are."""
+
+    words: str
+    example: int
+    jobs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What there is to tell. ``outcome`` is None when there was nothing to do; ``again`` is the
+    command that goes on, ``suffix`` what another command needs to find the database."""
+
+    scope: Sequence[Batch]
+    outcome: Outcome | None
+    reasons: Sequence[Reason]
+    again: str
+    suffix: str
+
+    @property
+    def exit(self) -> Exit:
+        """The exit code that says the same."""
+        from overnight.engine.report import Ending
+
+        if self.outcome is not None:
+            report = self.outcome.report
+            if report.ending is Ending.INTERRUPTED:
+                return Exit.INTERRUPTED
+            if report.ending is Ending.REFUSED:
+                return Exit.REFUSED
+            if report.broken:
+                return Exit.ERROR
+        if self.count(State.FAILED) or self.count(State.UNKNOWN):
+            return Exit.JOBS_FAILED
+        return Exit.DONE
+
+    def count(self, *states: State) -> int:
+        """How many jobs of the scope are in one of ``states``."""
+        return sum(batch.states[state] for batch in self.scope for state in states)
+
+
+def read(
+    database: Database, scope: Sequence[Batch], outcome: Outcome | None, again: str, suffix: str
+) -> End:
+    """The end of a run on ``scope``, with the figures that the table has now."""
+    from overnight.store import views
+
+    with database.reading() as connection:
+        fresh = views.named_batches(connection, [batch.name for batch in scope])
+        which = views.Filter([batch.id for batch in fresh], [State.FAILED])
+        failed = islice(views.every(connection, which), READ) if fresh else iter(())
+        return End(fresh, outcome, reasons_of(failed), again, suffix)
+
+
+def reasons_of(failed: Iterable[JobRow]) -> list[Reason]:
+    """Why these jobs failed, the most frequent reason first; equal ones are one."""
+    reasons: dict[str, Reason] = {}
+    for job in failed:
+        words = line(job.error or "no reason was given")
+        reasons.setdefault(_alike(job, words), Reason(words, job.id)).jobs += 1
+    return sorted(reasons.values(), key=lambda reason: -reason.jobs)
+
+
+def _alike(job: JobRow, words: str) -> str:
+    """``words`` without what is the job's own, so that one cause is one reason."""
+    for own in (job.request_id, job.key, *job.urls):
+        if own:
+            words = words.replace(own, "…")
+    return words
+
+
+def tell(end: End, output: Output) -> Exit:
+    """Say it all; returns the exit code."""
+    output.record(_fields(end), flush=True)
+    for text in sentences(end):
+        output.say(text)
+    return end.exit
+
+
+def sentences(end: End) -> list[str]:
+    """For people, line by line."""
+    lines = [_batch(batch) for batch in end.scope]
+    if end.outcome is not None:
+        last = end.outcome.last
+        lines.append(f"{size(last.bytes)} downloaded in {span(last.elapsed)}.")
+    if end.count(State.SUCCEEDED):
+        folders = sorted({batch.output_dir for batch in end.scope if batch.states[State.SUCCEEDED]})
+        lines += [f"Files: {line(folder, 4000)}" for folder in folders]
+    return lines + _failures(end) + _unknown(end) + _ending(end)
+
+
+def _batch(batch: Batch) -> str:
+    always = (State.SUCCEEDED, State.FAILED, State.UNKNOWN)
+    shown = [s for s in State if batch.states[s] and s not in always]
+    figures = ", ".join(f"{batch.states[state]:,} {state}" for state in (*always, *shown))
+    return f"{line(batch.name)}: {figures} (of {count(batch.total, 'job')})."
+
+
+def _failures(end: End) -> list[str]:
+    if not end.reasons:
+        return []
+    lines = ["Why jobs failed:"]
+    lines += [
+        f"  {reason.jobs:,} × {reason.words} (overnight show {reason.example}{end.suffix})"
+        for reason in end.reasons[:GROUPS]
+    ]
+    if len(end.reasons) > GROUPS:
+        rest = len(end.reasons) - GROUPS
+        lines.append(
+            f"  and {count(rest, 'other reason')}: overnight jobs --state failed{end.suffix}"
+        )
+    failed = [batch.name for batch in end.scope if batch.states[State.FAILED]]
+    names = "".join(f" --batch {shlex.quote(name)}" for name in failed)
+    lines.append(f"Give them another run with: overnight retry{names}{end.suffix}")
+    return lines
+
+
+def _unknown(end: End) -> list[str]:
+    unknown = end.count(State.UNKNOWN)
+    if not unknown:
+        return []
+    verb = "is" if unknown == 1 else "are"
+    what = f"{count(unknown, 'job')} {verb} unknown: perhaps submitted, and nobody can tell."
+    see = f"overnight jobs --state unknown{end.suffix}"
+    return [f"{what} None is bought again by itself. Look at them with: {see}"]
+
+
+def _ending(end: End) -> list[str]:
+    from overnight.engine.report import Ending
+
+    if end.outcome is None:
+        return ["There is nothing left to do."]
+    report = end.outcome.report
+    lines = [f"A bug in overnight met {text}" for text in report.broken[:GROUPS]]
+    if report.ending is Ending.INTERRUPTED:
+        there = f"{count(report.left_remote, 'job')} left with the provider. "
+        lines.append(f"Stopped. {there if report.left_remote else ''}Go on with: {end.again}")
+    elif report.ending is Ending.REFUSED:
+        pending = end.count(State.PENDING)
+        lines.append(
+            f"The provider turned the account away: {line(report.reason or 'no reason given')}. "
+            f"{count(pending, 'job')} not submitted. Put that right, then: {end.again}"
+        )
+    elif report.broken:
+        lines.append(f"Jobs that met a bug are left as they were; try: {end.again}")
+    return lines
+
+
+def _fields(end: End) -> dict[str, Any]:
+    outcome = end.outcome
+    report = None if outcome is None else outcome.report
+    return {
+        "event": "end",
+        "ending": "done" if report is None else report.ending.value,
+        "reason": None if report is None else report.reason,
+        "exit": int(end.exit),
+        "batches": [
+            {
+                "batch": batch.name,
+                "total": batch.total,
+                "states": {state.value: batch.states[state] for state in State},
+                "output_dir": batch.output_dir,
+            }
+            for batch in end.scope
+        ],
+        "left_remote": 0 if report is None else report.left_remote,
+        "bytes": 0 if outcome is None else outcome.last.bytes,
+        "seconds": 0.0 if outcome is None else round(outcome.last.elapsed, 3),
+    }

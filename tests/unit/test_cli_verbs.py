@@ -1,0 +1,413 @@
+"""The verbs that read and change the database, on a real one."""
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from overnight.cli import change, options
+from overnight.cli.exits import Exit
+from overnight.cli.main import run
+from overnight.cli.output import Output
+from overnight.lifecycle import Event, State
+from overnight.store import leases, loading, queue, views
+from overnight.store.database import Database
+from overnight.store.errors import LeaseLost
+from overnight.store.job import Job
+from overnight.store.queue import Facts, Overtaken, Stored
+
+Capture = pytest.CaptureFixture[str]
+
+
+class Spec:
+    """A job as a manifest would give it."""
+
+    def __init__(self, n: int) -> None:
+        self.fingerprint = hashlib.sha256(f"cli {n}".encode()).hexdigest()
+        self.block, self.provider, self.model = "", "runcomfy", "a/model"
+        self.inputs: dict[str, Any] = {"598_seed": n, "600_prompt": "Käfig 日本 🌙\n\x1b[31mred"}
+        self.variables: dict[str, Any] = {"seed": n}
+        self.key = f"seed{n}"
+
+
+@pytest.fixture(autouse=True)
+def here(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Commands find the database of the test by themselves, and no terminal."""
+    monkeypatch.setenv(options.DB_VARIABLE, str(database.path))
+    monkeypatch.chdir(database.path.parent)
+    monkeypatch.setattr(change, "can_ask", lambda: False)
+    yield
+
+
+def fill(database: Database, name: str = "night", jobs: int = 4) -> None:
+    header = loading.Header(name, f"/m/{name}.yaml", "0" * 64, {"concurrency": 3}, f"/out/{name}")
+    with database.writing() as connection:
+        loading.load(connection, header, [Spec(n) for n in range(jobs)], now=1_000.0)
+
+
+class Night:
+    """A worker's moves, without a worker."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        with database.writing() as connection:
+            me = leases.Identity.of_this_process()
+            self.fence = leases.take(connection, me, 2_000.0)
+
+    def claim(self, batch_id: int, limit: int) -> list[Job]:
+        with self._database.writing() as connection:
+            return queue.claim(
+                connection, fence=self.fence, batch_id=batch_id, limit=limit, now=2_000.0
+            )
+
+    def move(self, job: Job, event: Event, **facts: Any) -> Job:
+        return self.write(partial(queue.move, job=job, event=event, facts=Facts(2_001.0, **facts)))
+
+    def write(self, operation: Callable[..., Job | Overtaken]) -> Job:
+        with self._database.writing() as connection:
+            done = operation(connection)
+        assert isinstance(done, Job)
+        return done
+
+    def succeed(self, job: Job, request_id: str) -> Job:
+        job = self.move(job, Event.ACCEPTED, request_id=request_id)
+        job = self.move(self.move(job, Event.SEEN_RUNNING), Event.FINISHED)
+        urls = ["https://cdn/x.mp4"]
+        job = self.write(partial(queue.delivered, job=job, urls=urls, cost=0.05, at=2_002.0))
+        file = Stored(0, "/out/night/x.mp4", 1234, "ab" * 32, "video/mp4")
+        job = self.write(partial(queue.stored, job=job, file=file, at=2_003.0))
+        return self.move(job, Event.COLLECTED)
+
+    def end(self) -> None:
+        with self._database.writing() as connection:
+            leases.release(connection, self.fence, 3_000.0)
+
+
+@pytest.fixture
+def night(database: Database) -> Iterator[Night]:
+    """Four jobs: one succeeded, one failed for good, one queued at the provider, one pending."""
+    fill(database)
+    worker = Night(database)
+    first, second, third = worker.claim(1, 3)
+    worker.succeed(first, "req-1")
+    worker.move(second, Event.REJECTED, error="bad inputs")
+    worker.move(third, Event.ACCEPTED, request_id="req-3")
+    worker.end()
+    yield worker
+
+
+def lines(capture: Capture) -> list[dict[str, Any]]:
+    """What was printed with --json: every line must be an object, and stderr empty."""
+    captured = capture.readouterr()
+    assert captured.err == ""
+    return [json.loads(text) for text in captured.out.splitlines()]
+
+
+def states(database: Database) -> dict[str, int]:
+    with database.reading() as connection:
+        [batch] = views.all_batches(connection)
+    return {state.value: n for state, n in batch.states.items() if n}
+
+
+# --- status ---------------------------------------------------------------------------------------
+
+
+def test_status_json_is_one_object_a_batch(
+    database: Database, night: Night, capsys: Capture
+) -> None:
+    fill(database, "other", 2)
+    assert run(["status", "--json"]) == Exit.DONE
+    first, second = lines(capsys)
+    assert (first["batch"], first["total"]) == ("night", 4)
+    assert set(first["states"]) == {state.value for state in State}
+    assert first["states"]["succeeded"] == 1
+    assert first["states"]["failed"] == first["states"]["queued"] == first["states"]["pending"] == 1
+    assert (second["batch"], second["total"], second["states"]["pending"]) == ("other", 2, 2)
+    assert first["created_at"] == "1970-01-01T00:16:40.000+00:00"
+
+
+def test_status_of_named_batches_alone(database: Database, capsys: Capture) -> None:
+    fill(database)
+    fill(database, "other", 2)
+    assert run(["status", "other", "--json"]) == Exit.DONE
+    assert [one["batch"] for one in lines(capsys)] == ["other"]
+
+
+@pytest.mark.usefixtures("night")
+def test_status_for_people_says_what_to_type_next(capsys: Capture) -> None:
+    assert run(["status"]) == Exit.DONE
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].split() == [
+        *("batch", "total", "pending", "queued", "running", "succeeded", "failed"),
+    ]
+    assert out.splitlines()[1].split() == ["night", "4", "1", "1", "0", "1", "1"]
+    assert "overnight work" in out
+    assert "overnight retry" in out
+    assert "\x1b" not in out
+
+
+def test_a_suggested_command_names_the_database_that_was_named(
+    database: Database, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    fill(database)
+    monkeypatch.delenv(options.DB_VARIABLE)
+    monkeypatch.chdir("/")
+    assert run(["status", "--db", str(database.path)]) == Exit.DONE
+    assert f"overnight work --db {database.path}" in capsys.readouterr().out
+
+
+def test_status_of_an_empty_database_says_how_to_begin(capsys: Capture) -> None:
+    assert run(["status"]) == Exit.DONE
+    assert "overnight load FILE" in capsys.readouterr().out
+
+
+# --- jobs, show -----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("night")
+def test_jobs_json_has_the_promised_fields(capsys: Capture) -> None:
+    assert run(["jobs", "--json"]) == Exit.DONE
+    first, second, third, fourth = lines(capsys)
+    assert first["id"] == 1
+    assert (first["batch"], first["key"], first["state"]) == ("night", "seed0", "succeeded")
+    assert first["fingerprint"] == Spec(0).fingerprint
+    assert (first["attempts"], first["request_id"], first["model"]) == (1, "req-1", "a/model")
+    assert first["inputs"] == Spec(0).inputs
+    assert first["urls"] == ["https://cdn/x.mp4"]
+    assert first["files"] == ["/out/night/x.mp4"]
+    assert first["error"] is None
+    assert second["error"] == "bad inputs"
+    assert (third["request_id"], third["files"], third["urls"]) == ("req-3", [], [])
+    assert (fourth["attempts"], fourth["request_id"]) == (0, None)
+
+
+@pytest.mark.usefixtures("night")
+def test_json_carries_characters_as_they_are(capsys: Capture) -> None:
+    run(["jobs", "--json", "--limit", "1"])
+    out = capsys.readouterr().out
+    assert "Käfig 日本 🌙" in out
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ids"),
+    [
+        (["--state", "failed"], [2]),
+        (["--state", "failed", "--state", "pending"], [2, 4, 5]),
+        (["--batch", "other"], [5]),
+        (["--batch", "other", "--state", "failed"], []),
+        (["--limit", "2"], [1, 2]),
+    ],
+)
+@pytest.mark.usefixtures("night")
+def test_jobs_are_filtered(
+    arguments: list[str], ids: list[int], database: Database, capsys: Capture
+) -> None:
+    fill(database, "other", 1)
+    assert run(["jobs", "--json", *arguments]) == Exit.DONE
+    assert [one["id"] for one in lines(capsys)] == ids
+
+
+def test_people_get_a_page_of_jobs_and_hear_of_the_rest(
+    database: Database, capsys: Capture
+) -> None:
+    fill(database, jobs=60)
+    assert run(["jobs"]) == Exit.DONE
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 51
+    assert "50 of 60 jobs" in captured.err
+
+
+@pytest.mark.usefixtures("night")
+@pytest.mark.parametrize("reference", ["1", "seed0", "req-1", Spec(0).fingerprint[:10]])
+def test_show_finds_a_job_by_any_of_its_names(reference: str, capsys: Capture) -> None:
+    assert run(["show", reference, "--json"]) == Exit.DONE
+    [job] = lines(capsys)
+    assert job["id"] == 1
+    [attempt] = job["history"]
+    assert (attempt["outcome"], attempt["cost"]) == ("collected", 0.05)
+    assert attempt["intent_at"] == "1970-01-01T00:33:20.000+00:00"
+    [file] = job["artifacts"]
+    assert (file["path"], file["bytes"], file["content_type"]) == (
+        *("/out/night/x.mp4", 1234, "video/mp4"),
+    )
+
+
+@pytest.mark.usefixtures("night")
+def test_show_draws_a_timeline_and_keeps_the_terminal_safe(capsys: Capture) -> None:
+    assert run(["show", "1"]) == Exit.DONE
+    out = capsys.readouterr().out
+    steps = ["intent to submit saved", "accepted by the provider  +1.0 s", "seen running", "ended"]
+    places = [out.index(step) for step in steps]
+    assert places == sorted(places)
+    assert "600_prompt: Käfig 日本 🌙 [31mred" in out
+    assert "\x1b" not in out
+    assert "(1.23 kB, sha256 abababababab…)" in out
+
+
+def test_a_narrow_terminal_cuts_long_texts_and_never_ids_or_states(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn = io.StringIO()
+    monkeypatch.setattr(drawn, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stdout", drawn)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    rows = [["1234", "k" * 80, "succeeded", "/" + "f" * 80]]
+    Output().table(["id", "key", "state", "files"], rows)
+    head, row = drawn.getvalue().splitlines()
+    assert "1234" in row
+    assert "succeeded" in row
+    assert len(row) <= 60
+    assert "\x1b[3" not in head + row
+
+
+# --- cancel ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("night")
+def test_cancel_by_name_cancels_at_once_or_leaves_a_mark(
+    database: Database, capsys: Capture
+) -> None:
+    assert run(["cancel", "4", "seed2"]) == Exit.DONE
+    out = capsys.readouterr().out
+    assert "1 job before being submitted" in out
+    assert "1 job at the provider" in out
+    assert "No worker is running" in out
+    assert states(database) == {"succeeded": 1, "failed": 1, "queued": 1, "cancelled": 1}
+    assert run(["show", "3", "--json"]) == Exit.DONE
+    assert lines(capsys)[0]["cancel_requested"] is True
+
+
+@pytest.mark.usefixtures("night")
+def test_cancel_dry_run_says_the_same_and_changes_nothing(
+    database: Database, capsys: Capture
+) -> None:
+    before = states(database)
+    assert run(["cancel", "--all", "--dry-run"]) == Exit.DONE
+    assert "Would cancel: 1 job before being submitted" in capsys.readouterr().out
+    assert states(database) == before
+
+
+@pytest.mark.usefixtures("night")
+def test_a_broad_cancel_needs_yes_where_nobody_can_be_asked(
+    database: Database, capsys: Capture
+) -> None:
+    before = states(database)
+    assert run(["cancel", "--state", "pending"]) == Exit.USAGE
+    assert "--yes" in capsys.readouterr().err
+    assert states(database) == before
+    assert run(["cancel", "--state", "pending", "--yes"]) == Exit.DONE
+    assert states(database)["cancelled"] == 1
+
+
+@pytest.mark.usefixtures("night")
+@pytest.mark.parametrize(("answer", "cancelled"), [(True, 1), (False, 0)])
+def test_on_a_terminal_a_broad_cancel_asks(
+    answer: bool, cancelled: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(change, "can_ask", lambda: True)
+    monkeypatch.setattr("click.confirm", lambda *_, **__: answer)
+    run(["cancel", "--batch", "night"])
+    assert states(database).get("cancelled", 0) == cancelled
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["1", "--all"], ["1", "--state", "failed"], ["--all", "--batch", "night"]]
+)
+@pytest.mark.usefixtures("night")
+def test_a_choice_that_makes_no_sense_is_a_usage_error(
+    arguments: list[str], capsys: Capture
+) -> None:
+    assert run(["cancel", *arguments]) == Exit.USAGE
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("night")
+def test_cancelling_what_is_over_does_nothing(capsys: Capture) -> None:
+    assert run(["cancel", "1"]) == Exit.DONE
+    assert "Nothing to cancel" in capsys.readouterr().out
+
+
+# --- retry ----------------------------------------------------------------------------------------
+
+
+def failed_in_three_ways(database: Database) -> None:
+    fill(database)
+    worker = Night(database)
+    bought, late, fetched, _ = worker.claim(1, 4)
+    worker.move(bought, Event.REJECTED, error="no")
+    late = worker.move(late, Event.ACCEPTED, request_id="late")
+    worker.move(late, Event.TIMED_OUT, error="too long")
+    fetched = worker.move(fetched, Event.ACCEPTED, request_id="paid")
+    fetched = worker.move(fetched, Event.FINISHED)
+    urls = ["https://cdn/y.mp4"]
+    fetched = worker.write(partial(queue.delivered, job=fetched, urls=urls, cost=None, at=2_002.0))
+    worker.move(fetched, Event.UNCOLLECTABLE, error="no room")
+    worker.end()
+
+
+def test_retry_says_what_is_free_and_what_is_paid(database: Database, capsys: Capture) -> None:
+    failed_in_three_ways(database)
+    assert run(["retry", "--dry-run"]) == Exit.DONE
+    said = capsys.readouterr().out
+    for part in ("1 job fetched again, free", "1 job looked for again", "1 job submitted and paid"):
+        assert part in said
+    assert states(database)["failed"] == 3
+    assert run(["retry"]) == Exit.DONE
+    assert "overnight work" in capsys.readouterr().out
+    assert states(database) == {"pending": 1, "queued": 1, "collecting": 1, "submitting": 1}
+
+
+def test_retry_beside_a_living_worker_needs_yes(database: Database, capsys: Capture) -> None:
+    fill(database)
+    worker = Night(database)
+    [job, *_] = worker.claim(1, 1)
+    worker.move(job, Event.REJECTED, error="no")
+    with database.writing() as connection:
+        leases.beat(connection, worker.fence, time.time())
+    assert run(["retry"]) == Exit.USAGE
+    assert "--yes" in capsys.readouterr().err
+    assert states(database)["failed"] == 1
+    assert run(["retry", "--yes"]) == Exit.DONE
+    assert "failed" not in states(database)
+
+
+def test_a_rehearsal_that_fails_is_told_as_it_is(
+    database: Database, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    fill(database)
+
+    def overtaken(*_: object, **__: object) -> None:
+        raise LeaseLost("somebody else")
+
+    monkeypatch.setattr(queue, "retry", overtaken)
+    assert run(["retry", "--all"]) == Exit.ERROR
+    assert capsys.readouterr().err == "somebody else\n"
+
+
+# --- db -------------------------------------------------------------------------------------------
+
+
+def test_db_current_and_upgrade(database: Database, capsys: Capture) -> None:
+    assert run(["db", "current", "--json"]) == Exit.DONE
+    [said] = lines(capsys)
+    assert said["schema"] == said["newest"]
+    assert said["database"] == str(database.path)
+    assert run(["db", "upgrade"]) == Exit.DONE
+    assert "newest schema already" in capsys.readouterr().out
+
+
+def test_db_upgrade_fills_an_empty_file(tmp_path: Path, capsys: Capture) -> None:
+    empty = tmp_path / "empty.db"
+    empty.touch()
+    assert run(["db", "upgrade", "--db", str(empty)]) == Exit.DONE
+    assert "schema none upgraded to" in capsys.readouterr().out
+    assert run(["status", "--db", str(empty)]) == Exit.DONE
