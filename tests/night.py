@@ -134,14 +134,14 @@ class Night:
 
 @asynccontextmanager
 async def night(
-    folder: Path, jobs: int, *, concurrency: int = 4, attempts: int = 3
+    folder: Path, jobs: int, *, concurrency: int = 4, attempts: int = 3, **run: Any
 ) -> AsyncIterator[Night]:
     """A database in ``folder`` with a batch of ``jobs`` jobs, loaded and pending."""
     header = loading.Header(
         "night",
         str(folder / "jobs.yaml"),
         "0" * 64,
-        {"concurrency": concurrency, "attempts": attempts},
+        {"concurrency": concurrency, "attempts": attempts, **run},
         str(folder / "out"),
     )
     with open_database(str(folder / "overnight.db"), create=True) as database:

@@ -1,5 +1,6 @@
 """The worker against the emulator, over real sockets, on a real database."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from overnight.engine.report import Ending
 from overnight.engine.run import Limits
 from overnight.lifecycle import State
 from overnight.providers.runcomfy import Timeouts
-from overnight.store import leases, loading, queue, tally, views
+from overnight.store import decisions, leases, loading, queue, tally, views
+from overnight.store.decisions import Resolution
 from overnight.store.errors import AnotherWorker
 from tests.night import Night, Spec, night
 
@@ -318,3 +320,127 @@ async def test_a_run_looks_after_what_other_batches_have_in_flight(tmp_path: Pat
         with n.database.reading() as connection:
             for batch in views.all_batches(connection):
                 assert batch.states[State.SUCCEEDED] == batch.total
+
+
+async def test_a_batch_that_goes_wrong_is_halted_and_goes_on_when_told_to(tmp_path: Path) -> None:
+    rules = {"halt": {"failures": 3, "after": 3}}
+    async with (
+        night(tmp_path, 20, concurrency=1, attempts=1, **rules) as n,
+        Emulator(Settings()) as emulator,
+    ):
+        faults(emulator, "submit:job-fails")
+        report = await n.run(emulator)
+        assert report.ending is Ending.HALTED
+        assert "3 of 3 jobs failed" in (report.reason or "")
+        # The verdict of one is read while the next is on its way: that one may be bought still.
+        bought = len(emulator.ledger.accepted)
+        assert 3 <= bought <= 4
+        assert n.states == {State.FAILED: bought, State.PENDING: 20 - bought}
+        assert "halts at 3" in (n.batch.halted or "")
+        # Nothing more is submitted until the user says so.
+        assert (await n.run(emulator)).ending is Ending.HALTED
+        assert len(emulator.ledger.accepted) == bought
+        emulator.faults.clear()
+        with n.database.writing() as connection:
+            assert decisions.go_on(connection, n.batch.id, now=1.0)
+            assert not decisions.go_on(connection, n.batch.id, now=1.0)
+        assert (await n.run(emulator)).ending is Ending.DONE
+        assert n.states == {State.FAILED: bought, State.SUCCEEDED: 20 - bought}
+        check(n, emulator)
+
+
+async def test_canaries_go_first_and_release_the_rest(tmp_path: Path) -> None:
+    settings = Settings(slots=4, service=Span(0.2, 0.2))
+    async with night(tmp_path, 8, canary=2) as n, Emulator(settings) as emulator:
+        await n.run(emulator)
+        assert n.states == {State.SUCCEEDED: 8}
+        first, rest = emulator.ledger.accepted[:2], emulator.ledger.accepted[2:]
+        assert min(entry.at for entry in rest) >= max(entry.at for entry in first) + 0.2
+        assert n.batch.canaries_passed
+        check(n, emulator)
+
+
+async def test_a_canary_that_fails_keeps_the_rest_from_being_paid_for(tmp_path: Path) -> None:
+    async with (
+        night(tmp_path, 8, attempts=1, canary=2) as n,
+        Emulator(Settings()) as emulator,
+    ):
+        faults(emulator, "submit:job-fails@1x")
+        report = await n.run(emulator)
+        assert report.ending is Ending.HALTED
+        assert n.states == {State.FAILED: 1, State.SUCCEEDED: 1, State.PENDING: 6}
+        assert "1 of 2 canary jobs" in (n.batch.halted or "")
+        with n.database.writing() as connection:
+            decisions.go_on(connection, n.batch.id, now=1.0)
+        assert (await n.run(emulator)).ending is Ending.DONE
+        assert n.states == {State.FAILED: 1, State.SUCCEEDED: 7}
+
+
+async def test_on_unknown_resubmit_sends_it_again_once_and_counts_it(tmp_path: Path) -> None:
+    async with (
+        night(tmp_path, 2, concurrency=1, on_unknown="resubmit") as n,
+        Emulator(Settings()) as emulator,
+    ):
+        faults(emulator, "submit:drop-after@1x")
+        await n.run(emulator)
+        assert n.states == {State.SUCCEEDED: 2}
+        assert len(emulator.ledger.accepted) == 3
+        assert n.batch.possible_duplicates == 1
+        check(n, emulator)
+
+
+async def test_on_unknown_resubmit_stops_at_the_second_doubt(tmp_path: Path) -> None:
+    async with (
+        night(tmp_path, 1, on_unknown="resubmit") as n,
+        Emulator(Settings()) as emulator,
+    ):
+        faults(emulator, "submit:drop-after@2x")
+        await n.run(emulator)
+        assert n.states == {State.UNKNOWN: 1}
+        assert len(emulator.ledger.accepted) == 2
+
+
+async def test_an_unknown_job_adopts_the_request_that_it_turned_out_to_have(tmp_path: Path) -> None:
+    async with night(tmp_path, 1) as n, Emulator(Settings()) as emulator:
+        faults(emulator, "submit:drop-after@1x")
+        await n.run(emulator)
+        [entry] = emulator.ledger.accepted
+        [job] = n.jobs()
+        with n.database.writing() as connection:
+            for expected in ({"resolved": 1}, {"left": 1}):
+                assert (
+                    decisions.resolve(
+                        connection,
+                        [job.id],
+                        Resolution.ADOPT,
+                        now=time.time(),
+                        request_id=entry.request_id,
+                    )
+                    == expected
+                )
+        await n.run(emulator)
+        assert n.states == {State.SUCCEEDED: 1}
+        assert len(emulator.ledger.accepted) == 1
+        check(n, emulator)
+
+
+async def test_waiting_for_the_account_goes_on_when_it_is_taken_again(tmp_path: Path) -> None:
+    async with night(tmp_path, 3, concurrency=1) as n, Emulator(Settings()) as emulator:
+        faults(emulator, "submit:no-balance@2x")
+        report = await n.run(emulator, wait_for_account=True)
+        assert report.ending is Ending.DONE
+        assert n.states == {State.SUCCEEDED: 3}
+        assert [job.attempts for job in n.jobs()] == [1] * 3
+        check(n, emulator)
+
+
+async def test_a_submit_rate_is_kept_across_runs(tmp_path: Path) -> None:
+    async with night(tmp_path, 9, rate="3/s") as n, Emulator(Settings(slots=9)) as emulator:
+        await n.run_until(emulator, lambda e: len(e.ledger.accepted) == 2)
+        await n.run(emulator)
+        assert n.states == {State.SUCCEEDED: 9}
+    with n.database.reading() as connection:
+        starts = views.intents_since(connection, 0.0)
+    assert len(starts) == 9
+    # Intents are kept before the POST, so they are at least as close together as the POSTs.
+    assert all(later - earlier > 0.9 for earlier, later in zip(starts, starts[3:], strict=False))

@@ -222,7 +222,7 @@ def test_taking_over_makes_submitting_unknown_and_keeps_the_rest(connection: Con
         claim(connection, fence=1)
     again = control.look(connection, fence=second, batch_ids=[1], now=101.0)
     assert (again.taken, again.lost) == ([], 0)
-    assert again.states == tally.recount(connection, 1)
+    assert again.batches[0].states == tally.recount(connection, 1)
 
 
 def test_cancel_stops_what_rests_and_marks_what_is_remote(connection: Connection) -> None:

@@ -96,7 +96,7 @@ class Collector:
                     return await run.transition(job, Event.CANCELLED)
                 case base.Gone(reason) if polls.gone >= GONE_CONFIRMATIONS:
                     return await run.transition(job, Event.GONE, Facts(run.now(), error=reason))
-                case base.Refused(reason) if polls.refused >= REFUSAL_CONFIRMATIONS:
+                case base.Refused(reason) if self._is_refused(polls):
                     run.gate.record(Event.REFUSED, reason)
                     raise StrandedError(reason)
                 case _:
@@ -106,6 +106,9 @@ class Collector:
                 error = "The result could not be read in time; `overnight retry` reads it again."
                 return await run.transition(job, Event.UNCOLLECTABLE, Facts(run.now(), error=error))
             await run.nap(job.id, run.pace.next_try(polls.failures, run.rng, polls.retry_after))
+
+    def _is_refused(self, polls: Polls) -> bool:
+        return polls.refused >= REFUSAL_CONFIRMATIONS and not self._run.wait_for_account
 
     async def _record_delivery(self, job: Job, delivery: base.Delivered) -> Job:
         run = self._run
@@ -187,7 +190,7 @@ class Collector:
         return outcome.urls[position]
 
     def _overdue(self, job: Job) -> bool:
-        return self._run.now() - job.updated_at > self._run.limits.collect
+        return self._run.now() - job.updated_at > self._run.limits_of(job).collect
 
 
 def _recorded(row: views.ArtifactRow) -> download.Fetched | None:

@@ -6,6 +6,7 @@ A handler does one thing, records it, and returns the job as the table now has i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -66,6 +67,7 @@ class Driver:
             return await run.transition(job, Event.NOT_SENT)
         self.submitting.add(job.id)
         try:
+            await self._wait_for_rate()
             await run.ensure_lease()
             outcome = await run.provider.submit(job.model, job.inputs, key=job.submit_key)
             decision = after_submit(outcome, job.deferrals, run.policy(job), run.rng)
@@ -74,9 +76,15 @@ class Driver:
             self.submitting.discard(job.id)
             run.wake.set()
 
+    async def _wait_for_rate(self) -> None:
+        """The last step before the POST keeps the submit rate, whatever came in between."""
+        run = self._run
+        if run.rate is not None and (wait := run.rate.reserve(run.now())) > 0:
+            await asyncio.sleep(wait)
+
     async def _record_submit(self, job: Job, decision: Decision) -> Job:
         run, now = self._run, self._run.now()
-        run.note_submit(decision)
+        await run.note_submit(decision)
         return await run.transition(
             job,
             decision.event,
@@ -150,7 +158,7 @@ class Driver:
         return await self._run.transition(job, Event.GONE, Facts(self._run.now(), error=reason))
 
     def _refused(self, job: Job, polls: Polls, reason: str) -> Job:
-        if polls.refused < REFUSAL_CONFIRMATIONS:
+        if polls.refused < REFUSAL_CONFIRMATIONS or self._run.wait_for_account:
             return job
         self._run.gate.record(Event.REFUSED, reason)
         self._run.wake.set()
@@ -174,7 +182,7 @@ class Driver:
         return job
 
     def _overdue(self, job: Job) -> bool:
-        limits = self._run.limits
+        limits = self._run.limits_of(job)
         limit = limits.queue if job.state is State.QUEUED else limits.run
         return self._run.now() - job.updated_at > limit
 

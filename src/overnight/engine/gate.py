@@ -29,8 +29,9 @@ class Gate:
     held_until: float = 0.0
     outage: str | None = None
     """What the last troubled submit said, while submitting pauses."""
+    on_trial: bool = False
+    """The provider answered a free call after trouble; one paid call is to show that it works."""
     _troubles: int = 0
-    _on_trial: bool = False
 
     def record(self, event: Event, reason: str | None, *, hold_until: float = 0.0) -> None:
         """Take note of how a submit ended. ``hold_until`` is for a throttled one."""
@@ -40,16 +41,17 @@ class Gate:
             self.held_until = max(self.held_until, hold_until)
         if event in _ANSWERS:
             self._troubles = 0
-            self._on_trial = False
+            self.on_trial = False
         elif event in _TROUBLE:
             self._troubles += 1
-            if self._troubles >= OUTAGE or self._on_trial:
+            if self._troubles >= OUTAGE or self.on_trial:
                 self.outage = reason or "no certain answer"
 
     def provider_answered(self) -> None:
         """A free call got through: one submit may try whether the paid one does too."""
         self.outage = None
-        self._on_trial = True
+        self.refusal = None
+        self.on_trial = True
 
     def allowance(self, now: float, under_way: int) -> int | None:
         """How many submits may start now; None for as many as the budget has.
@@ -58,6 +60,6 @@ class Gate:
         """
         if self.refusal is not None or self.outage is not None or now < self.held_until:
             return 0
-        if self._on_trial:
+        if self.on_trial:
             return max(0, 1 - under_way)
         return None

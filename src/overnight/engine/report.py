@@ -17,6 +17,8 @@ class Ending(StrEnum):
     """Nothing is left that a worker could do."""
     INTERRUPTED = "interrupted"
     """The user asked it to stop."""
+    HALTED = "halted"
+    """A rule of the manifest stopped submitting; what was in flight has come home."""
     REFUSED = "refused"
     """The provider turns the account away."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -18,12 +18,15 @@ from typing import TypeVar
 from overnight.engine.budget import Budget
 from overnight.engine.concurrency import Concurrency
 from overnight.engine.gate import Gate
+from overnight.engine.halt import Halt
 from overnight.engine.pacing import Pace
+from overnight.engine.rate import Rate
 from overnight.engine.report import JobNotice, Notice
 from overnight.engine.retry import Decision, Policy
 from overnight.lifecycle import HELD, IN_BUDGET, Event, State
 from overnight.providers.base import Provider
-from overnight.store import leases, queue, views
+from overnight.store import decisions, leases, queue, views
+from overnight.store.decisions import Kind
 from overnight.store.errors import LeaseLost
 from overnight.store.job import Job
 from overnight.store.queue import Facts, Overtaken
@@ -66,7 +69,12 @@ class Run:
     beaten: float = 0.0
     """When the lease was renewed last."""
     draining: bool = False
-    states: Counter[State] = field(default_factory=Counter)
+    tallies: dict[int, Counter[State]] = field(default_factory=dict)
+    """How many jobs of each own batch are in each state, counted along."""
+    halted: dict[int, str] = field(default_factory=dict)
+    """Own batches that are not submitted any more, and why."""
+    rate: Rate | None = None
+    wait_for_account: bool = False
     settled: int = 0
     bytes: int = 0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -109,6 +117,7 @@ class Run:
         if isinstance(moved, Overtaken):
             return await self.reread(job)
         self._account_for(job, moved, event, facts)
+        await self._halt_if_due(moved.batch_id)
         return moved
 
     async def reread(self, job: Job) -> Job:
@@ -119,9 +128,9 @@ class Run:
         return real
 
     def _account_for(self, job: Job, moved: Job, event: Event, facts: Facts) -> None:
-        if job.batch_id in self.batches:
-            self.states[job.state] -= 1
-            self.states[moved.state] += 1
+        if (tally := self.tallies.get(job.batch_id)) is not None:
+            tally[job.state] -= 1
+            tally[moved.state] += 1
         if moved.state not in IN_BUDGET:
             self.budget.release(moved.id)
             self.wake.set()
@@ -132,9 +141,42 @@ class Run:
         if moved.state in HELD or event is Event.ATTEMPT_FAILED:
             self._tell_of(moved, event, facts.error)
 
+    async def _halt_if_due(self, batch_id: int) -> None:
+        """Stop submitting a batch whose failures have reached what its manifest allows."""
+        batch = self.batches.get(batch_id)
+        rule = None if batch is None else Halt.of(batch.run)
+        if batch is None or rule is None or batch_id in self.halted:
+            return
+        tally = self.tallies[batch_id]
+        failed = tally[State.FAILED] + tally[State.UNKNOWN] - batch.forgiven.get("failed", 0)
+        settled = sum(tally[s] for s in HELD) - batch.forgiven.get("settled", 0)
+        if (reason := rule.reason(failed, settled)) is None:
+            return
+        self.halted[batch_id] = reason
+        halt = partial(
+            decisions.halt, batch_id=batch_id, reason=reason, kind=Kind.HALT, now=self.now()
+        )
+        await self.record(halt)
+        self.notify(Notice(f"{batch.name}: {reason}; nothing more is submitted", "warning"))
+
+    async def keep(self, kind: Kind, text: str, *, warning: bool = False) -> None:
+        """Keep an event in the table, and tell it."""
+        self.notify(Notice(text, "warning" if warning else "info"))
+        await self.record(
+            partial(decisions.note, kind=kind, text=text, at=self.now(), worker_id=self.fence)
+        )
+
+    @property
+    def states(self) -> Counter[State]:
+        """The run's own batches together."""
+        together: Counter[State] = Counter(dict.fromkeys(State, 0))
+        for tally in self.tallies.values():
+            together.update(tally)
+        return together
+
     # --- how submitting goes ------------------------------------------------------------------
 
-    def note_submit(self, decision: Decision) -> None:
+    async def note_submit(self, decision: Decision) -> None:
         """Let the gate and the limit learn from how a submit ended."""
         now = self.now()
         self.gate.record(decision.event, decision.error, hold_until=now + decision.hold)
@@ -142,12 +184,8 @@ class Run:
             decision.event, now=now, held=self.budget.held, retry_after=decision.hold
         )
         if change is not None:
-            self.notify(
-                Notice(
-                    f"At most {change.after} at once from now on ({change.before} before): "
-                    f"{change.reason}."
-                )
-            )
+            text = f"At most {change.after} at once, after {change.before}: {change.reason}."
+            await self.keep(Kind.LIMIT, text)
 
     # --- waiting ------------------------------------------------------------------------------
 
@@ -192,6 +230,11 @@ class Run:
         """How often the job may be tried: its batch's ``run.attempts``."""
         attempts = self.batch_of(job).run.get("attempts")
         return Policy() if attempts is None else Policy(attempts=int(attempts))
+
+    def limits_of(self, job: Job) -> Limits:
+        """How long the job may take: its batch's ``run.timeout``, else this run's own limits."""
+        own = self.batch_of(job).run.get("timeout") or {}
+        return replace(self.limits, **own) if own else self.limits
 
     def output_dir(self, job: Job) -> Path:
         """Where the job's files go, absolute."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from overnight.engine.calendar import Calendar
-from overnight.engine.report import Notice
 from overnight.engine.run import Run
 from overnight.lifecycle import Event
 from overnight.providers import base
 from overnight.store import leases
+from overnight.store.decisions import Kind
 
 CONTROL = 1.0
 """Seconds between two looks at what the user wants (cancel, retry from another terminal)."""
@@ -31,6 +31,7 @@ class Watch:
         self._look_after = look_after
         self._failed = failed
         self._probes = 0
+        self._told: str | None = None
         self._next_probe = 0.0
 
     def schedule(self, calendar: Calendar) -> None:
@@ -51,28 +52,28 @@ class Watch:
     async def _probe(self) -> None:
         """In an outage, ask the provider for free whether it is back; less and less often."""
         run = self._run
-        if run.gate.outage is None:
-            self._probes = 0
+        trouble = run.gate.outage or (run.gate.refusal if run.wait_for_account else None)
+        if trouble is None:
+            if not run.gate.on_trial:
+                self._probes, self._told = 0, None
             return
-        if self._probes == 0:
-            run.notify(
-                Notice(
-                    f"Submitting pauses, {run.gate.outage}. A free call asks every now and then "
-                    "whether the provider is back.",
-                    "warning",
-                )
+        if trouble != self._told:
+            self._told = trouble
+            text = (
+                f"Submitting pauses: {trouble}. A free call asks every now and then whether it "
+                "can go on."
             )
+            await run.keep(Kind.PAUSE, text, warning=True)
         if run.now() < self._next_probe:
             return
         answer = await run.provider.probe()
         self._probes += 1
+        # Also after a good answer: the paid call may fail again, and then it is asked less often.
+        wait = run.pace.next_try(self._probes, run.rng, getattr(answer, "retry_after", None))
+        self._next_probe = run.now() + wait
         if answer is None:
             run.gate.provider_answered()
-            run.notify(Notice("The provider answers again; submitting goes on with one job."))
-            run.wake.set()
+            await run.keep(Kind.PAUSE, "The provider answers; submitting goes on with one job.")
         elif isinstance(answer, base.Refused):
             run.gate.record(Event.REFUSED, answer.reason)
-            run.wake.set()
-        else:
-            wait = run.pace.next_try(self._probes, run.rng, answer.retry_after)
-            self._next_probe = run.now() + wait
+        run.wake.set()

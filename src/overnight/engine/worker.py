@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -16,15 +17,17 @@ from random import Random
 
 from overnight.engine.budget import Budget
 from overnight.engine.calendar import Calendar, SchedulerCalendar
+from overnight.engine.claim import Claimer
 from overnight.engine.collect import Collector, StorageError
 from overnight.engine.concurrency import Concurrency
 from overnight.engine.drive import Driver
+from overnight.engine.rate import Rate
 from overnight.engine.report import Ending, Notice, Report, Snapshot
 from overnight.engine.run import Limits, Run, ceilings
 from overnight.engine.watch import CONTROL, Watch
-from overnight.lifecycle import IN_BUDGET, State
+from overnight.lifecycle import IN_BUDGET, IN_FLIGHT, State
 from overnight.providers import base
-from overnight.store import control, leases, queue, views
+from overnight.store import control, leases, views
 from overnight.store.errors import StoreError
 from overnight.store.job import Job
 from overnight.store.writer import Recorder
@@ -46,6 +49,7 @@ class Worker:
         rng: Random | None = None,
         calendar: Calendar | None = None,
         limits: Limits | None = None,
+        wait_for_account: bool = False,
         identity: leases.Identity | None = None,
     ) -> None:
         own = ceilings(scope)
@@ -63,8 +67,11 @@ class Worker:
             # Spreads waits; not for secrets.
             rng=rng or Random(),  # noqa: S311
             limits=limits or Limits(),
+            tallies={batch.id: Counter(batch.states) for batch in scope},
+            wait_for_account=wait_for_account,
         )
         self._driver = Driver(self._run, collector(self._run))
+        self._claimer = Claimer(self._run, self._driver.submitting)
         self._calendar = calendar or SchedulerCalendar()
         self._identity = identity or leases.Identity.of_this_process()
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -91,7 +98,7 @@ class Worker:
         """The figures of the moment."""
         run = self._run
         return Snapshot(
-            states=dict(run.states),
+            states=run.states,
             limit=run.concurrency.limit,
             ceiling=run.concurrency.ceiling,
             in_budget=run.budget.held,
@@ -116,6 +123,7 @@ class Worker:
         run.beaten = run.now()
         try:
             await self._look_after()
+            await self._keep_rate()
             Watch(run, self._look_after, self._fail).schedule(self._calendar)
             self._calendar.start()
             return self._report(await self._work())
@@ -126,17 +134,31 @@ class Worker:
             with suppress(StoreError):
                 await run.record(partial(leases.release, fence=run.fence, now=run.now()))
 
+    async def _keep_rate(self) -> None:
+        """The strictest submit rate of the batches, with what earlier runs have used of it."""
+        run = self._run
+        written = [rate for batch in run.batches.values() if (rate := batch.run.get("rate"))]
+        rates = []
+        for text in written:
+            window = Rate.parse(text).seconds
+            past = partial(views.intents_since, since=run.now() - window)
+            rates.append(Rate.parse(text, await run.record(past)))
+        run.rate = min(rates, key=lambda rate: rate.count / rate.seconds, default=None)
+
     async def _look_after(self) -> None:
         """Take up what nobody holds, see what the user wants, and set the figures right."""
         run = self._run
         seen = await run.record(
             partial(control.look, fence=run.fence, batch_ids=list(run.batches), now=run.now())
         )
-        run.states = seen.states
-        run.due = 0.0
+        for batch in seen.batches:
+            run.batches[batch.id] = batch
+            run.tallies[batch.id] = Counter(batch.states)
+        # Only ever added to: a halt that is on its way to the table is not seen there yet.
+        run.halted.update((batch.id, batch.halted) for batch in seen.batches if batch.halted)
         run.others.update((batch.id, batch) for batch in seen.others)
-        if seen.lost:
-            run.notify(Notice(_lost(seen.lost), "warning"))
+        run.due = 0.0
+        self._tell(seen)
         for job in seen.taken:
             if not run.draining:
                 self._start(job)
@@ -145,12 +167,23 @@ class Worker:
             run.rouse(job.id)
         run.wake.set()
 
+    def _tell(self, seen: control.Look) -> None:
+        if seen.lost:
+            self._run.notify(Notice(_lost(seen.lost), "warning"))
+        for text in seen.told:
+            self._run.notify(Notice(text))
+
     def _report(self, ending: Ending) -> Report:
         run = self._run
-        remote = sum(run.states[state] for state in (*IN_BUDGET, State.COLLECTING))
+        states = run.states
+        remote = sum(states[state] for state in IN_FLIGHT)
+        reasons = {
+            Ending.REFUSED: run.gate.refusal,
+            Ending.HALTED: "; ".join(run.halted.values()),
+        }
         return Report(
             ending,
-            run.gate.refusal if ending is Ending.REFUSED else None,
+            reasons.get(ending),
             left_remote=remote,
             broken=tuple(self._broken.values()),
         )
@@ -162,7 +195,8 @@ class Worker:
             if self._fatal is not None:
                 raise self._fatal
             if not run.draining:
-                await self._claim()
+                for job in await self._claimer.claim():
+                    self._start(job)
             ending = await self._ending()
             if ending is not None:
                 return ending
@@ -174,7 +208,8 @@ class Worker:
         run = self._run
         loop = asyncio.get_running_loop()
         alarm = None
-        until = max(run.due, run.gate.held_until) - run.now()
+        place = run.now() if run.rate is None else run.rate.next_place(run.now())
+        until = max(run.due, run.gate.held_until, place) - run.now()
         if 0 < until < CONTROL:
             alarm = loop.call_later(until, run.wake.set)
         try:
@@ -190,65 +225,32 @@ class Worker:
             return None if self._tasks else Ending.INTERRUPTED
         if self._own:
             return None
-        if run.gate.refusal is not None:
+        if run.gate.refusal is not None and not run.wait_for_account:
             return Ending.REFUSED
-        if self._unsettled() == 0:
-            # The figures are counted along; before the run is called done, the table is asked.
-            await self._look_after()
-            if self._unsettled() == 0:
-                return Ending.DONE
-        return None
+        if self._left() > 0:
+            return None
+        # The figures are counted along; before the run is called done, the table is asked.
+        await self._look_after()
+        if self._own or self._left() > 0:
+            return None
+        return Ending.HALTED if run.halted else Ending.DONE
 
-    def _unsettled(self) -> int:
+    def _left(self) -> int:
+        """Jobs of this run's batches that there is still something to do for."""
         run = self._run
-        open_states = (State.PENDING, *IN_BUDGET, State.COLLECTING)
-        left = sum(run.states[state] for state in open_states)
-        return left - len(self._broken)
+        left = -len(self._broken)
+        for batch_id, tally in run.tallies.items():
+            left += sum(tally[state] for state in IN_FLIGHT)
+            if batch_id not in run.halted:
+                left += tally[State.PENDING]
+        return left
 
-    # --- claiming -----------------------------------------------------------------------------
-
-    async def _claim(self) -> None:
-        """Fill the free slots with pending jobs, batch by batch."""
-        run = self._run
-        if run.due > run.now():
-            return
-        await run.ensure_lease()
-        came_short = True
-        for batch_id in run.batches:
-            limit = self._room(batch_id)
-            if limit == 0:
-                came_short = False
-                continue
-            claimed = await run.record(
-                partial(queue.claim, fence=run.fence, batch_id=batch_id, limit=limit, now=run.now())
-            )
-            came_short = came_short and len(claimed) < limit
-            run.states[State.PENDING] -= len(claimed)
-            run.states[State.SUBMITTING] += len(claimed)
-            for job in claimed:
-                self._start(job)
-        if came_short:
-            await self._look_ahead()
-
-    async def _look_ahead(self) -> None:
-        """Remember when the next pending job comes due: the table isn't asked until then."""
-        run = self._run
-        due = await run.record(partial(views.next_due, batch_ids=list(run.batches)))
-        run.due = float("inf") if due is None else due
-
-    def _room(self, batch_id: int) -> int:
-        run = self._run
-        free = run.budget.free(batch_id, run.concurrency.limit)
-        allowed = run.gate.allowance(run.now(), len(self._driver.submitting))
-        return free if allowed is None else min(free, allowed)
+    # --- jobs under way -----------------------------------------------------------------------
 
     def _start(self, job: Job) -> None:
         run = self._run
         if job.state in IN_BUDGET:
             run.budget.hold(job.id, job.batch_id)
-        if job.state is State.SUBMITTING:
-            # From here on it counts as on its way, so that a drain lets it say what became of it.
-            self._driver.submitting.add(job.id)
         task = asyncio.create_task(self._driver.drive(job), name=f"job {job.id}")
         self._tasks[job.id] = task
         if job.batch_id in run.batches:

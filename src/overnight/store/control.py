@@ -2,47 +2,70 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from overnight.lifecycle import State
-from overnight.store import queue, views
+from overnight.store import decisions, queue, views
 from overnight.store.job import Job
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Look:
-    """``taken`` are jobs in flight that this worker holds from now on; ``to_cancel`` are those of
-    its jobs that the user wants cancelled at the provider; ``lost`` is how many were found in the
-    middle of a submit and are ``unknown`` now; ``others`` are batches of ``taken`` jobs that are
-    not this run's own: what is paid for is brought home all the same."""
+    """What one look found, and what was decided in the same transaction."""
 
-    taken: Sequence[Job]
-    others: Sequence[views.Batch]
-    lost: int
+    batches: Sequence[views.Batch]
+    """The run's own batches as they are now."""
     to_cancel: Sequence[Job]
-    states: Counter[State]
+    """Jobs of this worker that the user wants cancelled at the provider."""
+    taken: Sequence[Job] = ()
+    """Jobs in flight that this worker holds from now on."""
+    others: Sequence[views.Batch] = ()
+    """Batches of ``taken`` that are not the run's own: what is paid for is brought home too."""
+    lost: int = 0
+    """How many were found in the middle of a submit, and are ``unknown`` now."""
+    told: list[str] = field(default_factory=list)
+    """What was decided, for people."""
 
 
 def look(connection: Connection, *, fence: int, batch_ids: Sequence[int], now: float) -> Look:
-    """Take up what nobody holds, and read the rest. Cheap when there is nothing new.
+    """Take up what nobody holds, decide what a manifest's rules say, and read the rest.
 
-    Raises :class:`~overnight.store.errors.LeaseLost`.
+    Cheap when there is nothing new. Raises :class:`~overnight.store.errors.LeaseLost`.
     """
     taken: list[Job] = []
     lost = 0
     if views.in_flight_elsewhere(connection, fence):
         taken, lost = queue.take_up(connection, fence=fence, now=now)
+    told = _decide(connection, batch_ids, now)
+    batches = views.all_batches(connection)
     foreign = {job.batch_id for job in taken} - set(batch_ids)
     return Look(
-        taken,
-        [batch for batch in views.all_batches(connection) if batch.id in foreign]
-        if foreign
-        else [],
-        lost,
-        views.to_cancel(connection, fence),
-        views.states(connection, batch_ids),
+        batches=[batch for batch in batches if batch.id in batch_ids],
+        to_cancel=views.to_cancel(connection, fence),
+        taken=taken,
+        others=[batch for batch in batches if batch.id in foreign],
+        lost=lost,
+        told=told,
     )
+
+
+def _decide(connection: Connection, batch_ids: Sequence[int], now: float) -> list[str]:
+    """Carry out what the manifests say of unknown jobs and of canaries."""
+    told = []
+    for batch in views.all_batches(connection):
+        if batch.id not in batch_ids:
+            continue
+        if batch.run.get("on_unknown") == "resubmit" and batch.unknown:
+            n = decisions.resubmit_unknown(connection, batch.id, now=now)
+            if n:
+                told.append(f"{batch.name}: {n} unknown jobs are submitted again, as it says")
+        if batch.waits_for_canaries:
+            told += _judge(connection, batch, now)
+    return told
+
+
+def _judge(connection: Connection, batch: views.Batch, now: float) -> list[str]:
+    verdict = decisions.judge_canaries(connection, batch.id, now=now)
+    return [] if verdict is None else [f"{batch.name}: {verdict}"]

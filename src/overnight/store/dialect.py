@@ -12,8 +12,11 @@ from sqlalchemy.sql.dml import Insert
 from overnight.store.errors import DatabaseUnusable
 
 BUSY_TIMEOUT_MS = 60_000
-"""How long a writer waits for another process's write to end before it gives up. A manifest of a
-million jobs is loaded in one transaction of about half a minute."""
+"""How long a command waits for another process's write to end before it gives up."""
+
+WORKER_BUSY_TIMEOUT_MS = 15 * 60_000
+"""How long the worker waits: a manifest of a million jobs is loaded in one transaction, and a
+night's run must outlast that also on a slow disk."""
 
 
 def prepare(engine: Engine, *, owns_checkpoints: bool) -> None:
@@ -28,7 +31,8 @@ def prepare(engine: Engine, *, owns_checkpoints: bool) -> None:
         # Transactions are begun by `begun` below, never by the driver.
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        patience = WORKER_BUSY_TIMEOUT_MS if owns_checkpoints else BUSY_TIMEOUT_MS
+        cursor.execute(f"PRAGMA busy_timeout = {patience}")
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
@@ -79,7 +83,7 @@ _SENTENCES = {
         "the disk before you go on."
     ),
     "SQLITE_BUSY": (
-        "{where} has been locked by another program for a minute. Find it, then type the same "
+        "{where} has been locked by another program for too long. Find it, then type the same "
         "command again."
     ),
 }

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from sqlalchemy import Row
 
 from overnight.lifecycle import State
 from overnight.store.tables import jobs
@@ -59,9 +57,9 @@ class Job:
     """This attempt's own id, where it was claimed by this worker."""
 
     @classmethod
-    def from_row(cls, row: Row[*tuple[Any, ...]]) -> Job:
+    def from_row(cls, row: Sequence[Any], *, submit_key: str = "") -> Job:
         """A job from a row that holds :data:`COLUMNS`."""
         values = dict(zip(_NAMES, row, strict=True))
         values["inputs"] = json.loads(values["inputs"])
         values["state"] = State(values["state"])
-        return cls(**values)
+        return cls(**values, submit_key=submit_key)

@@ -8,6 +8,7 @@ the last job, or a kill, leaves the database as it was.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -73,15 +74,28 @@ def load(connection: Connection, header: Header, specs: Iterable[Spec], *, now: 
     """
     batch_id, before = _open_batch(connection, header, now)
     seen: set[bytes] = set()
+    canaries = _Canaries(int(header.run.get("canary") or 0))
     new = repeated = 0
     stream = iter(specs)
     while chunk := list(islice(stream, CHUNK)):
-        rows = list(_fresh(chunk, seen, batch_id, now))
+        rows = list(_fresh(chunk, seen, canaries, batch_id, now))
         repeated += len(chunk) - len(rows)
         new += _insert(connection, rows)
     tally.shift(connection, batch_id, {State.PENDING: new})
     existing = len(seen) - new
     return Loaded(batch_id, new, existing, repeated, gone=before - existing)
+
+
+class _Canaries:
+    """The first few jobs of each block, in the manifest's order: the same at every load."""
+
+    def __init__(self, each: int) -> None:
+        self._each = each
+        self._taken: Counter[str] = Counter()
+
+    def has_room(self, block: str) -> bool:
+        self._taken[block] += 1
+        return self._taken[block] <= self._each
 
 
 def _open_batch(connection: Connection, header: Header, now: float) -> tuple[int, int]:
@@ -105,7 +119,7 @@ def _open_batch(connection: Connection, header: Header, now: float) -> tuple[int
 
 
 def _fresh(
-    chunk: list[Spec], seen: set[bytes], batch_id: int, now: float
+    chunk: list[Spec], seen: set[bytes], canaries: _Canaries, batch_id: int, now: float
 ) -> Iterator[dict[str, Any]]:
     """Rows for the specs of ``chunk`` whose fingerprint has not come by yet in this load."""
     for spec in chunk:
@@ -124,6 +138,7 @@ def _fresh(
             "inputs": _encode(spec.inputs),
             "variables": _encode(spec.variables),
             "state": State.PENDING.value,
+            "canary": canaries.has_room(spec.block),
             "created_at": now,
             "updated_at": now,
         }

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,15 @@ from overnight.lifecycle import IN_FLIGHT, UNCOUNTED, Event, State, after
 from overnight.store import tally
 from overnight.store.errors import LeaseLost
 from overnight.store.job import COLUMNS, Job
-from overnight.store.tables import IS_IN_FLIGHT, IS_PENDING, artifacts, attempts, jobs, workers
+from overnight.store.tables import (
+    IS_CANARY,
+    IS_IN_FLIGHT,
+    IS_PENDING,
+    artifacts,
+    attempts,
+    jobs,
+    workers,
+)
 
 NOBODY = 0
 """The fence of a job that no worker holds."""
@@ -64,14 +72,22 @@ class Stored:
 
 
 def claim(
-    connection: Connection, *, fence: int, batch_id: int, limit: int, now: float
+    connection: Connection,
+    *,
+    fence: int,
+    batch_id: int,
+    limit: int,
+    now: float,
+    canaries_only: bool = False,
 ) -> list[Job]:
     """Take up to ``limit`` pending jobs of a batch, and make the intent to submit them durable.
 
-    Each gets a new attempt. Raises :class:`LeaseLost` when ``fence`` is not the worker any more.
+    Each gets a new attempt. ``canaries_only``: the rest of the batch is not released yet. Raises
+    :class:`LeaseLost` when ``fence`` is not the worker any more.
     """
     _require_lease(connection, fence)
-    rows = connection.execute(_CLAIMABLE, {"batch": batch_id, "now": now, "limit": limit}).all()
+    query = _CLAIMABLE.where(IS_CANARY) if canaries_only else _CLAIMABLE
+    rows = connection.execute(query, {"batch": batch_id, "now": now, "limit": limit}).all()
     claimed = [_claimed(Job.from_row(row), fence, now) for row in rows]
     if not claimed:
         return []
@@ -330,10 +346,9 @@ def cancel(connection: Connection, job_ids: Collection[int], *, now: float) -> C
     finished, or unknown).
     """
     outcome: Counter[str] = Counter()
-    for row in _by_id(connection, job_ids):
-        job = Job.from_row(row)
+    for job in by_id(connection, job_ids):
         if job.state is State.PENDING:
-            _move_resting(connection, job, Event.CANCELLED, now)
+            move_resting(connection, job, Event.CANCELLED, now)
             outcome["cancelled"] += 1
         elif job.state in IN_FLIGHT and job.state is not State.COLLECTING:
             connection.execute(
@@ -353,16 +368,15 @@ def retry(connection: Connection, job_ids: Collection[int], *, now: float) -> Co
     ``pending`` (will be bought again) and how many were ``left`` as they are.
     """
     outcome: Counter[str] = Counter()
-    for row in _by_id(connection, job_ids):
-        job = Job.from_row(row)
+    for job in by_id(connection, job_ids):
         if job.state is State.FAILED and job.delivered:
-            _move_resting(connection, job, Event.RECOLLECTED, now)
+            move_resting(connection, job, Event.RECOLLECTED, now)
             outcome["collecting"] += 1
         elif job.state is State.FAILED and _ended_by(connection, job) == Event.TIMED_OUT:
-            _move_resting(connection, job, Event.RECALLED, now)
+            move_resting(connection, job, Event.RECALLED, now)
             outcome["queued"] += 1
         elif job.state in (State.FAILED, State.CANCELLED):
-            _move_resting(connection, job, Event.RETRIED, now)
+            move_resting(connection, job, Event.RETRIED, now)
             outcome["pending"] += 1
         else:
             outcome["left"] += 1
@@ -377,19 +391,32 @@ def _ended_by(connection: Connection, job: Job) -> str | None:
     )
 
 
-def _by_id(connection: Connection, job_ids: Collection[int]) -> list[Any]:
+def by_id(connection: Connection, job_ids: Collection[int]) -> Iterator[Job]:
+    """The jobs of these ids that there are, by id."""
     ordered = sorted(job_ids)
-    rows: list[Any] = []
     for start in range(0, len(ordered), 500):
         some = ordered[start : start + 500]
-        rows += connection.execute(select(*COLUMNS).where(jobs.c.id.in_(some))).all()
-    return rows
+        query = select(*COLUMNS).where(jobs.c.id.in_(some)).order_by(jobs.c.id)
+        for row in connection.execute(query).all():
+            yield Job.from_row(row)
 
 
-def _move_resting(connection: Connection, job: Job, event: Event, now: float) -> None:
-    """A transition of a job that no worker is busy with; the write transaction is the guard."""
+def move_resting(
+    connection: Connection,
+    job: Job,
+    event: Event,
+    now: float,
+    *,
+    request_id: str | None = None,
+    error: str | None = None,
+) -> None:
+    """A transition of a job that no worker is busy with; the write transaction is the guard.
+
+    A job that is to be bought again starts afresh; ``request_id`` is that of an adopted one.
+    """
     target = after(job.state, event)
     fresh = event is Event.RETRIED
+    to_be_bought = target is State.PENDING
     connection.execute(
         update(jobs)
         .where(jobs.c.id == job.id, jobs.c.state == job.state.value)
@@ -397,10 +424,10 @@ def _move_resting(connection: Connection, job: Job, event: Event, now: float) ->
             state=target,
             fence=NOBODY,
             not_before=0.0,
-            tries=0 if fresh else job.tries,
+            tries=0 if fresh else job.tries + (event is Event.ADOPTED),
             deferrals=0,
-            request_id=None if fresh else job.request_id,
-            error=None,
+            request_id=None if to_be_bought else request_id or job.request_id,
+            error=error,
             cancel_requested=False,
             updated_at=now,
         )

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_HEAD = "0001"
+SCHEMA_HEAD = "0002"
 """The revision that this code reads and writes. A test holds it against Alembic's own head."""
 
 metadata = MetaData(
@@ -37,6 +37,7 @@ metadata = MetaData(
 IS_PENDING = text("state = 'pending'")
 IS_IN_FLIGHT = text("state IN ('submitting', 'queued', 'running', 'collecting')")
 IS_TO_CANCEL = text("cancel_requested")
+IS_CANARY = text("canary")
 """Conditions of partial indexes. A query uses such an index only when it says the very same, so
 queries take them from here."""
 
@@ -52,6 +53,15 @@ batches = Table(
     Column("output_dir", Text, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("loaded_at", Float, nullable=False),
+    # When and why submitting stopped by a rule of the manifest (halt, canary).
+    Column("halted_at", Float),
+    Column("halt_reason", Text),
+    # Failures that the user went on in spite of, as JSON: {"settled": 40, "failed": 12}.
+    Column("forgiven", Text),
+    # When every canary had succeeded, or the user went on without.
+    Column("canary_passed_at", Float),
+    # Submits of unknown jobs that were repeated: each may have been charged twice.
+    Column("possible_duplicates", Integer, nullable=False, server_default="0"),
 )
 
 jobs = Table(
@@ -85,6 +95,10 @@ jobs = Table(
     Column("error", Text),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
+    # How often it was submitted again although it may have been accepted before.
+    Column("resubmits", Integer, nullable=False, server_default="0"),
+    # One of those that must succeed before the rest of the batch goes.
+    Column("canary", Boolean, nullable=False, server_default="0"),
     UniqueConstraint("batch_id", "fingerprint"),
     UniqueConstraint("batch_id", "key"),
     # `state` and `id` behind `batch_id`: a page of one batch's failed jobs is one range.
@@ -110,6 +124,7 @@ jobs = Table(
         sqlite_where=IS_TO_CANCEL,
         postgresql_where=IS_TO_CANCEL,
     ),
+    Index("ix_jobs_canary", "batch_id", sqlite_where=IS_CANARY, postgresql_where=IS_CANARY),
     Index("ix_jobs_request_id", "request_id", sqlite_where=text("request_id IS NOT NULL")),
 )
 
@@ -132,6 +147,7 @@ attempts = Table(
     Column("error", Text),
     # US dollars, where the provider tells.
     Column("cost", Float),
+    Index("ix_attempts_intent_at", "intent_at"),
 )
 
 artifacts = Table(
@@ -168,6 +184,21 @@ workers = Table(
     Column("ended_at", Float),
     Column("ended_by", Text),
     sqlite_autoincrement=True,
+)
+
+events = Table(
+    "events",
+    metadata,
+    # What was decided and why: changes of the limit, halts, canaries, pauses, resolved unknowns.
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("worker_id", ForeignKey("workers.id")),
+    Column("batch_id", ForeignKey("batches.id")),
+    Column("job_id", ForeignKey("jobs.id")),
+    Column("kind", String(24), nullable=False),
+    Column("text", Text, nullable=False),
+    Index("ix_events_job_id", "job_id"),
+    Index("ix_events_kind", "kind", "id"),
 )
 
 tallies = Table(

@@ -7,7 +7,6 @@ answers as fast as one of ten.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +23,7 @@ from overnight.store.tables import (
     artifacts,
     attempts,
     batches,
+    events,
     jobs,
     tallies,
 )
@@ -43,6 +43,33 @@ class Batch:
     output_dir: str
     created_at: float
     states: Mapping[State, int]
+    halted: str | None = None
+    """Why nothing more is submitted, when a rule of the manifest has stopped it."""
+    forgiven: Mapping[str, int] = field(default_factory=dict)
+    """``settled`` and ``failed`` jobs that the user went on in spite of."""
+    canaries_passed: bool = False
+    possible_duplicates: int = 0
+    """Submits that were repeated although the first may have been accepted."""
+
+    @property
+    def waits_for_canaries(self) -> bool:
+        """Only its canary jobs may be submitted as yet."""
+        return bool(self.run.get("canary")) and not self.canaries_passed and self.halted is None
+
+    @property
+    def unknown(self) -> int:
+        """Jobs that somebody has to decide about."""
+        return self.states[State.UNKNOWN]
+
+    @property
+    def settled(self) -> int:
+        """Jobs that rest: terminal, or unknown."""
+        return self.states[State.UNKNOWN] + sum(self.states[s] for s in TERMINAL)
+
+    @property
+    def failed(self) -> int:
+        """Jobs that ended badly: failed, or unknown."""
+        return self.states[State.FAILED] + self.states[State.UNKNOWN]
 
     @property
     def total(self) -> int:
@@ -51,7 +78,7 @@ class Batch:
     @property
     def unsettled(self) -> int:
         """Jobs that a worker still has something to do for."""
-        return self.total - self.states[State.UNKNOWN] - sum(self.states[s] for s in TERMINAL)
+        return self.total - self.settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +134,17 @@ class ArtifactRow:
 
 
 @dataclass(frozen=True, slots=True)
+class EventRow:
+    """Something that was decided; see :mod:`overnight.store.decisions`."""
+
+    at: float
+    kind: str
+    text: str
+    batch_id: int | None
+    job_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
     """Which jobs: of these batches, in these states; empty means all."""
 
@@ -121,6 +159,7 @@ class Detail:
     job: JobRow
     attempts: Sequence[AttemptRow] = field(default_factory=tuple)
     artifacts: Sequence[ArtifactRow] = field(default_factory=tuple)
+    events: Sequence[EventRow] = field(default_factory=tuple)
 
 
 # --- batches --------------------------------------------------------------------------------------
@@ -140,6 +179,10 @@ def all_batches(connection: Connection) -> list[Batch]:
             row.output_dir,
             row.created_at,
             {state: counts.get(row.id, {}).get(state, 0) for state in State},
+            row.halt_reason if row.halted_at is not None else None,
+            json.loads(row.forgiven or "{}"),
+            row.canary_passed_at is not None,
+            row.possible_duplicates,
         )
         for row in connection.execute(select(batches).order_by(batches.c.id))
     ]
@@ -256,7 +299,22 @@ def detail(connection: Connection, job_id: int) -> Detail:
         .where(artifacts.c.job_id == job_id)
         .order_by(artifacts.c.attempt, artifacts.c.position)
     )
-    return Detail(job, [AttemptRow(*row) for row in tries], [ArtifactRow(*row) for row in files])
+    decided = connection.execute(_EVENTS.where(events.c.job_id == job_id).order_by(events.c.id))
+    return Detail(
+        job,
+        [AttemptRow(*row) for row in tries],
+        [ArtifactRow(*row) for row in files],
+        [EventRow(*row) for row in decided],
+    )
+
+
+_EVENTS = select(*[events.c[name] for name in EventRow.__slots__])
+
+
+def newest_events(connection: Connection, kinds: Sequence[str], limit: int) -> list[EventRow]:
+    """The newest events of these kinds, newest first."""
+    query = _EVENTS.where(events.c.kind.in_(kinds)).order_by(events.c.id.desc()).limit(limit)
+    return [EventRow(*row) for row in connection.execute(query)]
 
 
 def _rows(connection: Connection, rows: Sequence[Any]) -> list[JobRow]:
@@ -329,13 +387,10 @@ def in_flight_elsewhere(connection: Connection, fence: int) -> bool:
     return connection.execute(query).first() is not None
 
 
-def states(connection: Connection, batch_ids: Sequence[int]) -> Counter[State]:
-    """How many jobs of these batches are in each state."""
-    counted: Counter[State] = Counter(dict.fromkeys(State, 0))
-    query = select(tallies.c.state, tallies.c.jobs).where(tallies.c.batch_id.in_(batch_ids))
-    for state, n in connection.execute(query):
-        counted[State(state)] += n
-    return counted
+def intents_since(connection: Connection, since: float) -> list[float]:
+    """When attempts were begun, from ``since`` on, in order: what a submit rate has used up."""
+    query = select(attempts.c.intent_at).where(attempts.c.intent_at > since)
+    return list(connection.scalars(query.order_by(attempts.c.intent_at)))
 
 
 def next_due(connection: Connection, batch_ids: Sequence[int]) -> float | None:
