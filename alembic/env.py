@@ -7,6 +7,7 @@ database of their own: OVERNIGHT_DB, or ./overnight.db.
 import os
 
 from alembic import context
+from sqlalchemy import Connection
 
 from overnight.store.database import DEFAULT, connect
 from overnight.store.tables import metadata
@@ -14,7 +15,7 @@ from overnight.store.tables import metadata
 connection = context.config.attributes.get("connection")
 
 
-def run(conn) -> None:
+def run(conn: Connection) -> None:
     context.configure(connection=conn, target_metadata=metadata, render_as_batch=True)
     with context.begin_transaction():
         context.run_migrations()
