@@ -75,7 +75,7 @@ def load_manifest(
         name=manifest.name,
         manifest_path=str(manifest.path),
         manifest_digest=manifest.digest,
-        run={"concurrency": manifest.run.concurrency, "attempts": manifest.run.attempts},
+        run=manifest.run.as_json(),
         output_dir=str(manifest.output.dir),
     )
     with database.writing() as connection:

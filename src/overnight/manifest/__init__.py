@@ -8,18 +8,26 @@ template engine are imported on first use.
 from typing import TYPE_CHECKING
 
 from overnight.manifest.problems import ManifestError, Problem, render_problem
-from overnight.manifest.reading import Manifest, OutputSettings, RunSettings, read_manifest
+from overnight.manifest.reading import Manifest, read_manifest
+from overnight.manifest.settings import (
+    HaltSettings,
+    OutputSettings,
+    RunSettings,
+    TimeoutSettings,
+)
 
 if TYPE_CHECKING:
     from overnight.manifest.expand import JobSpec
 
 __all__ = [
+    "HaltSettings",
     "JobSpec",
     "Manifest",
     "ManifestError",
     "OutputSettings",
     "Problem",
     "RunSettings",
+    "TimeoutSettings",
     "read_manifest",
     "render_problem",
 ]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from overnight.catalog import Catalog, bundled_catalog
 from overnight.manifest.problems import ManifestError, Problem
+from overnight.manifest.settings import OutputSettings, RunSettings
 
 if TYPE_CHECKING:
     from overnight.manifest.expand import Block, JobSpec
@@ -27,22 +28,6 @@ _RESERVED = frozenset(
     {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
 )
 """Names that Windows keeps for devices, whatever the suffix."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunSettings:
-    """How a batch is worked on: ``concurrency`` (1 to 1000) jobs with the provider at once, and at
-    most ``attempts`` (1 to 20) paid tries of each."""
-
-    concurrency: int
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class OutputSettings:
-    """Where files go. ``dir`` is absolute; it need not exist yet."""
-
-    dir: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +88,7 @@ def read_manifest(path: Path, catalog: Catalog | None = None) -> Manifest:
         path=absolute,
         name=name,
         digest=hashlib.sha256(content).hexdigest(),
-        run=RunSettings(shape.run.concurrency, shape.run.attempts),
+        run=RunSettings.of(shape.run),
         output=OutputSettings(folder),
         blocks=blocks,
         document=document,

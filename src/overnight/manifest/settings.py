@@ -1,0 +1,101 @@
+"""What a manifest says about how its batch is worked on, and where the files go.
+
+These settings are no part of a job's identity: changing them makes no new job.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from overnight.manifest.schema import RunShape
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutSettings:
+    """How long a job may take in each part of its way, in seconds; None is the engine's limit."""
+
+    queue: float | None = None
+    run: float | None = None
+    collect: float | None = None
+
+    def as_json(self) -> dict[str, float]:
+        """Only the limits that the manifest sets."""
+        limits = {"queue": self.queue, "run": self.run, "collect": self.collect}
+        return {part: limit for part, limit in limits.items() if limit is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class HaltSettings:
+    """Stop the batch when ``failures``, a number of jobs or a share such as ``10%``, is reached,
+    once ``after`` jobs have settled."""
+
+    failures: int | str
+    after: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Both, as they are."""
+        return {"failures": self.failures, "after": self.after}
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How a batch is worked on.
+
+    ``concurrency`` (1 to 1000) jobs with the provider at once; at most ``attempts`` (1 to 20) paid
+    tries of each; at most ``rate`` submits in a time, such as ``30/min``; ``canary`` jobs of each
+    block that have to succeed before the others go.
+    """
+
+    concurrency: int
+    attempts: int
+    rate: str | None = None
+    on_unknown: Literal["hold", "resubmit"] = "hold"
+    timeout: TimeoutSettings = TimeoutSettings()
+    canary: int | None = None
+    halt: HaltSettings | None = None
+
+    @classmethod
+    def of(cls, shape: RunShape) -> RunSettings:
+        """The settings of a ``run`` block that has passed its checks."""
+        limits, rule = shape.timeout, shape.halt
+        return cls(
+            concurrency=shape.concurrency,
+            attempts=shape.attempts,
+            rate=shape.rate,
+            on_unknown=shape.on_unknown,
+            timeout=TimeoutSettings()
+            if limits is None
+            else TimeoutSettings(limits.queue, limits.run, limits.collect),
+            canary=shape.canary,
+            halt=None if rule is None else HaltSettings(rule.failures, rule.after),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """What the database keeps of it and the engine reads, as JSON values.
+
+        ``concurrency`` and ``attempts`` are always there. The others only where the manifest sets
+        them: ``rate`` (text), ``on_unknown`` (``resubmit``; holding is the rule), ``timeout``
+        (seconds by part), ``canary`` and ``halt`` (``failures`` and ``after``).
+        """
+        kept: dict[str, Any] = {"concurrency": self.concurrency, "attempts": self.attempts}
+        if self.rate is not None:
+            kept["rate"] = self.rate
+        if self.on_unknown != "hold":
+            kept["on_unknown"] = self.on_unknown
+        if limits := self.timeout.as_json():
+            kept["timeout"] = limits
+        if self.canary is not None:
+            kept["canary"] = self.canary
+        if self.halt is not None:
+            kept["halt"] = self.halt.as_json()
+        return kept
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSettings:
+    """Where files go. ``dir`` is absolute; it need not exist yet."""
+
+    dir: Path
