@@ -240,7 +240,7 @@ async def test_a_second_worker_is_code_11(tmp_path: Path) -> None:
 
 
 async def test_a_cancel_from_another_terminal_reaches_the_provider(tmp_path: Path) -> None:
-    async with Emulator(Settings(slots=1, service=Span(1.5, 1.5))) as emulator:
+    async with Emulator(Settings(slots=1, service=Span(5.0, 5.0))) as emulator:
         shell = Shell(tmp_path, emulator)
         shell.manifest(2)
         running = await shell.start("run", "jobs.yaml", "--yes")

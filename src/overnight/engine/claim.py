@@ -10,7 +10,8 @@ from functools import partial
 
 from overnight.engine.run import Run
 from overnight.lifecycle import State
-from overnight.store import queue, views
+from overnight.store import faults, queue, views
+from overnight.store.faults import Place
 from overnight.store.job import Job
 
 
@@ -33,11 +34,12 @@ class Claimer:
         claimed: list[Job] = []
         came_short = True
         for batch_id in run.batches:
-            room = self._room(batch_id, len(claimed))
+            async with run.booking:
+                room = self._room(batch_id, len(claimed))
+                found = await self._claim_of(batch_id, room) if room else []
             if room == 0:
                 came_short = came_short and batch_id in run.halted
                 continue
-            found = await self._claim_of(batch_id, room)
             came_short = came_short and len(found) < room
             claimed += found
         if came_short:
@@ -56,6 +58,8 @@ class Claimer:
                 canaries_only=run.batches[batch_id].waits_for_canaries,
             )
         )
+        if found:
+            faults.reach(Place.CLAIMED)
         tally = run.tallies[batch_id]
         tally[State.PENDING] -= len(found)
         tally[State.SUBMITTING] += len(found)
@@ -73,9 +77,9 @@ class Claimer:
         allowed = run.gate.allowance(now, len(self._submitting))
         if allowed is not None:
             room = min(room, allowed)
-        if run.rate is not None:
+        if (places := run.rates.room(now)) is not None:
             # Claimed ones that have not reserved their place yet count as well.
-            room = min(room, run.rate.room(now) - len(self._submitting))
+            room = min(room, places - len(self._submitting))
         return max(0, room)
 
     async def _look_ahead(self) -> None:

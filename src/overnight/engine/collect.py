@@ -24,7 +24,8 @@ from overnight.engine.settle import (
 )
 from overnight.lifecycle import Event
 from overnight.providers import base
-from overnight.store import queue, views
+from overnight.store import faults, queue, views
+from overnight.store.faults import Place
 from overnight.store.job import Job
 from overnight.store.queue import Facts, Overtaken
 
@@ -74,7 +75,10 @@ class Collector:
             return await run.transition(
                 job, Event.UNCOLLECTABLE, Facts(run.now(), error=str(error))
             )
-        return await run.transition(job, Event.COLLECTED)
+        faults.reach(Place.BEFORE_COLLECTED)
+        collected = await run.transition(job, Event.COLLECTED)
+        faults.reach(Place.COLLECTED)
+        return collected
 
     async def _recorded(self, job: Job) -> Mapping[int, views.ArtifactRow]:
         return await self._run.record(partial(views.stored_files, job=job))
@@ -112,9 +116,11 @@ class Collector:
 
     async def _record_delivery(self, job: Job, delivery: base.Delivered) -> Job:
         run = self._run
+        faults.reach(Place.DELIVERY_READ)
         recorded = await run.record(
             partial(queue.delivered, job=job, urls=delivery.urls, cost=delivery.cost, at=run.now())
         )
+        faults.reach(Place.DELIVERY_RECORDED)
         return await run.reread(job) if isinstance(recorded, Overtaken) else recorded
 
     # --- the files ------------------------------------------------------------------------------
@@ -123,10 +129,12 @@ class Collector:
         """Fetch one file and record it; False when the job is not what it was any more."""
         run = self._run
         fetched = await self._fetch(job, row, of)
+        faults.reach(Place.FILE_NAMED)
         file = queue.Stored(
             row.position, str(fetched.path), fetched.bytes, fetched.sha256, fetched.content_type
         )
         kept = await run.record(partial(queue.stored, job=job, file=file, at=run.now()))
+        faults.reach(Place.FILE_RECORDED)
         return not isinstance(kept, Overtaken)
 
     async def _fetch(self, job: Job, row: views.ArtifactRow, of: int) -> download.Fetched:

@@ -24,7 +24,8 @@ from overnight.engine.settle import (
 )
 from overnight.lifecycle import IN_FLIGHT, Event, State
 from overnight.providers import base
-from overnight.store import queue
+from overnight.store import faults, queue
+from overnight.store.faults import Place
 from overnight.store.job import Job
 from overnight.store.queue import Facts, Overtaken
 
@@ -69,9 +70,13 @@ class Driver:
         try:
             await self._wait_for_rate()
             await run.ensure_lease()
+            faults.reach(Place.BEFORE_SUBMIT)
             outcome = await run.provider.submit(job.model, job.inputs, key=job.submit_key)
+            faults.reach(Place.SUBMIT_ANSWERED)
             decision = after_submit(outcome, job.deferrals, run.policy(job), run.rng)
-            return await self._record_submit(job, decision)
+            recorded = await self._record_submit(job, decision)
+            faults.reach(Place.SUBMIT_RECORDED)
+            return recorded
         finally:
             self.submitting.discard(job.id)
             run.wake.set()
@@ -79,7 +84,7 @@ class Driver:
     async def _wait_for_rate(self) -> None:
         """The last step before the POST keeps the submit rate, whatever came in between."""
         run = self._run
-        if run.rate is not None and (wait := run.rate.reserve(run.now())) > 0:
+        if (wait := run.rates.reserve(run.now())) > 0:
             await asyncio.sleep(wait)
 
     async def _record_submit(self, job: Job, decision: Decision) -> Job:
@@ -140,7 +145,9 @@ class Driver:
                     return job
                 return await run.transition(job, Event.SEEN_RUNNING)
             case base.Finished():
-                return await run.transition(job, Event.FINISHED)
+                finished = await run.transition(job, Event.FINISHED)
+                faults.reach(Place.FINISHED)
+                return finished
             case base.Failed():
                 return await fail(run, job, outcome)
             case base.Cancelled():

@@ -9,11 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """Stop when ``failures`` (a number of jobs, or a share from 0 to 1) is reached, once ``after``
-    jobs have settled. Unknown jobs count as failures: somebody has to look at them."""
+    """Stop when ``failures`` (a number of jobs; with ``percent``, a share of the settled ones) is
+    reached, once ``after`` jobs have settled. Unknown jobs count as failures: somebody has to look
+    at them."""
 
-    failures: int | float
+    failures: float
     after: int
+    percent: bool = False
 
     @classmethod
     def of(cls, run: Mapping[str, Any]) -> Halt | None:
@@ -23,19 +25,18 @@ class Halt:
             return None
         failures = rule["failures"]
         if isinstance(failures, str):
-            failures = float(failures.rstrip("% ")) / 100.0
-        return cls(failures, int(rule["after"]))
+            return cls(float(failures.rstrip("% ")), int(rule["after"]), percent=True)
+        return cls(int(failures), int(rule["after"]))
 
     def reason(self, failed: int, settled: int) -> str | None:
         """Why the batch is to be stopped, with ``failed`` of ``settled`` jobs; None if it isn't."""
-        if settled < max(self.after, 1) or failed == 0:
+        if failed == 0 or settled < self.after:
             return None
-        if isinstance(self.failures, float):
-            if failed < self.failures * settled:
-                return None
-            limit = f"{self.failures:.0%}"
-        else:
-            if failed < self.failures:
-                return None
-            limit = f"{self.failures}"
+        # Whole numbers on the left, so that 7 of 100 is 7% and not a hair less.
+        reached = (
+            failed * 100 >= self.failures * settled if self.percent else failed >= self.failures
+        )
+        if not reached:
+            return None
+        limit = f"{self.failures:g}" + ("%" if self.percent else "")
         return f"{failed} of {settled} jobs failed, and the manifest halts at {limit}"

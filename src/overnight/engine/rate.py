@@ -29,11 +29,9 @@ class Rate:
             raise ValueError(f"{text!r} is no rate; write one such as 30/min or 500/h")
         return cls(int(found[1]), _UNITS[found[2]], past)
 
-    def reserve(self, now: float) -> float:
-        """Take the next place; returns how many seconds to wait until it comes."""
-        at = now if len(self._times) < self.count else max(now, self._times[0] + self.seconds)
+    def take(self, at: float) -> None:
+        """A submit goes at ``at``, which is not before :meth:`next_place`."""
         self._times.append(at)
-        return at - now
 
     def room(self, now: float) -> int:
         """How many submits may go right now."""
@@ -45,3 +43,25 @@ class Rate:
         if len(self._times) < self.count:
             return now
         return max(now, self._times[0] + self.seconds)
+
+
+class Rates:
+    """Several rates at once, each of which is kept; none at all lets everything through."""
+
+    def __init__(self, rates: Iterable[Rate] = ()) -> None:
+        self._rates = tuple(rates)
+
+    def reserve(self, now: float) -> float:
+        """Take the next place; returns how many seconds to wait until it comes."""
+        at = self.next_place(now)
+        for rate in self._rates:
+            rate.take(at)
+        return at - now
+
+    def room(self, now: float) -> int | None:
+        """How many submits may go right now; None for any number."""
+        return min((rate.room(now) for rate in self._rates), default=None)
+
+    def next_place(self, now: float) -> float:
+        """When the next submit may go; ``now`` when it may go at once."""
+        return max((rate.next_place(now) for rate in self._rates), default=now)

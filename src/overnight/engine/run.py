@@ -20,7 +20,7 @@ from overnight.engine.concurrency import Concurrency
 from overnight.engine.gate import Gate
 from overnight.engine.halt import Halt
 from overnight.engine.pacing import Pace
-from overnight.engine.rate import Rate
+from overnight.engine.rate import Rates
 from overnight.engine.report import JobNotice, Notice
 from overnight.engine.retry import Decision, Policy
 from overnight.lifecycle import HELD, IN_BUDGET, Event, State
@@ -73,7 +73,7 @@ class Run:
     """How many jobs of each own batch are in each state, counted along."""
     halted: dict[int, str] = field(default_factory=dict)
     """Own batches that are not submitted any more, and why."""
-    rate: Rate | None = None
+    rates: Rates = field(default_factory=Rates)
     wait_for_account: bool = False
     settled: int = 0
     bytes: int = 0
@@ -81,6 +81,10 @@ class Run:
     """Set when the claiming loop may have something to do."""
     due: float = 0.0
     """When the earliest pending job may be claimed, as far as is known."""
+    booking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while free slots are counted and filled, so that no slot is given away twice."""
+    hopeless: dict[int, int] = field(default_factory=dict)
+    """Unknown jobs that the provider was asked about in vain, each with its batch."""
     to_cancel: set[int] = field(default_factory=set)
     """Jobs that the user wants cancelled at the provider."""
     _naps: dict[int, asyncio.Future[None]] = field(default_factory=dict)
@@ -117,7 +121,7 @@ class Run:
         if isinstance(moved, Overtaken):
             return await self.reread(job)
         self._account_for(job, moved, event, facts)
-        await self._halt_if_due(moved.batch_id)
+        await self.halt_if_due(moved.batch_id)
         return moved
 
     async def reread(self, job: Job) -> Job:
@@ -141,7 +145,7 @@ class Run:
         if moved.state in HELD or event is Event.ATTEMPT_FAILED:
             self._tell_of(moved, event, facts.error)
 
-    async def _halt_if_due(self, batch_id: int) -> None:
+    async def halt_if_due(self, batch_id: int) -> None:
         """Stop submitting a batch whose failures have reached what its manifest allows."""
         batch = self.batches.get(batch_id)
         rule = None if batch is None else Halt.of(batch.run)
@@ -159,9 +163,12 @@ class Run:
         await self.record(halt)
         self.notify(Notice(f"{batch.name}: {reason}; nothing more is submitted", "warning"))
 
-    async def keep(self, kind: Kind, text: str, *, warning: bool = False) -> None:
+    async def keep(
+        self, kind: Kind, text: str, *, warning: bool = False, aloud: bool = True
+    ) -> None:
         """Keep an event in the table, and tell it."""
-        self.notify(Notice(text, "warning" if warning else "info"))
+        if aloud:
+            self.notify(Notice(text, "warning" if warning else "info"))
         await self.record(
             partial(decisions.note, kind=kind, text=text, at=self.now(), worker_id=self.fence)
         )
@@ -185,7 +192,8 @@ class Run:
         )
         if change is not None:
             text = f"At most {change.after} at once, after {change.before}: {change.reason}."
-            await self.keep(Kind.LIMIT, text)
+            # Growth is many small steps: kept, but told only by what is shown all the time.
+            await self.keep(Kind.LIMIT, text, aloud=change.after < change.before)
 
     # --- waiting ------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from overnight.engine.calendar import Calendar
@@ -44,6 +45,9 @@ class Watch:
         async def guarded() -> None:
             try:
                 await action()
+            except asyncio.CancelledError:
+                # The run has ended while this was under way. A scheduler would print a traceback.
+                return
             except Exception as error:  # noqa: BLE001 - a scheduler would only log it
                 self._failed(error)
 
@@ -67,6 +71,9 @@ class Watch:
         if run.now() < self._next_probe:
             return
         answer = await run.provider.probe()
+        if run.gate.refusal is not None and not run.wait_for_account:
+            # The run ends of it, and may have left jobs to the next one already.
+            return
         self._probes += 1
         # Also after a good answer: the paid call may fail again, and then it is asked less often.
         wait = run.pace.next_try(self._probes, run.rng, getattr(answer, "retry_after", None))

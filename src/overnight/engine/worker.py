@@ -21,14 +21,15 @@ from overnight.engine.claim import Claimer
 from overnight.engine.collect import Collector, StorageError
 from overnight.engine.concurrency import Concurrency
 from overnight.engine.drive import Driver
-from overnight.engine.rate import Rate
+from overnight.engine.rate import Rate, Rates
 from overnight.engine.report import Ending, Notice, Report, Snapshot
 from overnight.engine.run import Limits, Run, ceilings
 from overnight.engine.watch import CONTROL, Watch
 from overnight.lifecycle import IN_BUDGET, IN_FLIGHT, State
 from overnight.providers import base
-from overnight.store import control, leases, views
+from overnight.store import control, faults, leases, views
 from overnight.store.errors import StoreError
+from overnight.store.faults import Place
 from overnight.store.job import Job
 from overnight.store.writer import Recorder
 
@@ -121,9 +122,10 @@ class Worker:
         self._started = asyncio.get_running_loop().time()
         run.fence = await run.record(partial(leases.take, identity=self._identity, now=run.now()))
         run.beaten = run.now()
+        faults.reach(Place.LEASE_TAKEN)
         try:
             await self._look_after()
-            await self._keep_rate()
+            await self._keep_rates()
             Watch(run, self._look_after, self._fail).schedule(self._calendar)
             self._calendar.start()
             return self._report(await self._work())
@@ -134,16 +136,16 @@ class Worker:
             with suppress(StoreError):
                 await run.record(partial(leases.release, fence=run.fence, now=run.now()))
 
-    async def _keep_rate(self) -> None:
-        """The strictest submit rate of the batches, with what earlier runs have used of it."""
+    async def _keep_rates(self) -> None:
+        """The submit rates of the run's batches, with what earlier runs have used of them."""
         run = self._run
-        written = [rate for batch in run.batches.values() if (rate := batch.run.get("rate"))]
         rates = []
-        for text in written:
-            window = Rate.parse(text).seconds
-            past = partial(views.intents_since, since=run.now() - window)
-            rates.append(Rate.parse(text, await run.record(past)))
-        run.rate = min(rates, key=lambda rate: rate.count / rate.seconds, default=None)
+        for batch in run.batches.values():
+            if text := batch.run.get("rate"):
+                since = run.now() - Rate.parse(text).seconds
+                past = await run.record(partial(views.intents_since, since=since))
+                rates.append(Rate.parse(text, past))
+        run.rates = Rates(rates)
 
     async def _look_after(self) -> None:
         """Take up what nobody holds, see what the user wants, and set the figures right."""
@@ -208,8 +210,8 @@ class Worker:
         run = self._run
         loop = asyncio.get_running_loop()
         alarm = None
-        place = run.now() if run.rate is None else run.rate.next_place(run.now())
-        until = max(run.due, run.gate.held_until, place) - run.now()
+        now = run.now()
+        until = max(run.due, run.gate.held_until, run.rates.next_place(now)) - now
         if 0 < until < CONTROL:
             alarm = loop.call_later(until, run.wake.set)
         try:

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
 from overnight.lifecycle import State
-from overnight.store import dialect, tally
-from overnight.store.tables import batches, jobs
+from overnight.store import dialect, faults, tally
+from overnight.store.faults import Place
+from overnight.store.tables import IS_CANARY, batches, jobs
 
 CHUNK = 2_000
 """Rows handed to the database at a time."""
@@ -81,7 +82,9 @@ def load(connection: Connection, header: Header, specs: Iterable[Spec], *, now: 
         rows = list(_fresh(chunk, seen, canaries, batch_id, now))
         repeated += len(chunk) - len(rows)
         new += _insert(connection, rows)
+        faults.reach(Place.LOADING)
     tally.shift(connection, batch_id, {State.PENDING: new})
+    _mark_canaries(connection, batch_id, canaries.fingerprints)
     existing = len(seen) - new
     return Loaded(batch_id, new, existing, repeated, gone=before - existing)
 
@@ -92,10 +95,24 @@ class _Canaries:
     def __init__(self, each: int) -> None:
         self._each = each
         self._taken: Counter[str] = Counter()
+        self.fingerprints: list[str] = []
 
-    def has_room(self, block: str) -> bool:
-        self._taken[block] += 1
-        return self._taken[block] <= self._each
+    def saw(self, spec: Spec) -> None:
+        """Take the job if its block has not had its few yet."""
+        if self._each:
+            self._taken[spec.block] += 1
+            if self._taken[spec.block] <= self._each:
+                self.fingerprints.append(spec.fingerprint)
+
+
+def _mark_canaries(connection: Connection, batch_id: int, fingerprints: list[str]) -> None:
+    """Mark these jobs of the batch, new or not, and no others: a manifest may ask for canaries,
+    or for other ones, after its jobs were loaded."""
+    of_batch = update(jobs).where(jobs.c.batch_id == batch_id)
+    connection.execute(of_batch.where(IS_CANARY).values(canary=False))
+    for start in range(0, len(fingerprints), 500):
+        some = fingerprints[start : start + 500]
+        connection.execute(of_batch.where(jobs.c.fingerprint.in_(some)).values(canary=True))
 
 
 def _open_batch(connection: Connection, header: Header, now: float) -> tuple[int, int]:
@@ -128,6 +145,7 @@ def _fresh(
         if mark in seen:
             continue
         seen.add(mark)
+        canaries.saw(spec)
         yield {
             "batch_id": batch_id,
             "block": spec.block,
@@ -138,7 +156,6 @@ def _fresh(
             "inputs": _encode(spec.inputs),
             "variables": _encode(spec.variables),
             "state": State.PENDING.value,
-            "canary": canaries.has_room(spec.block),
             "created_at": now,
             "updated_at": now,
         }

@@ -17,12 +17,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.sql import ColumnElement
 
 from overnight.lifecycle import IN_FLIGHT, UNCOUNTED, Event, State, after
-from overnight.store import tally
+from overnight.store import faults, tally
 from overnight.store.errors import LeaseLost
+from overnight.store.faults import Place
 from overnight.store.job import COLUMNS, Job
 from overnight.store.tables import (
     IS_CANARY,
@@ -109,6 +110,7 @@ def claim(
     )
     n = len(claimed)
     tally.shift(connection, batch_id, {State.PENDING: -n, State.SUBMITTING: n})
+    faults.reach(Place.CLAIMING)
     return claimed
 
 
@@ -175,6 +177,7 @@ def take_up(connection: Connection, *, fence: int, now: float) -> tuple[list[Job
             )
         else:
             taken.append(job)
+        faults.reach(Place.TAKING_UP)
     return taken, lost
 
 
@@ -243,7 +246,9 @@ def _record_attempt(
 ) -> None:
     values: dict[str, Any] = {}
     if event in _TIMES:
-        values[_TIMES[event]] = facts.at
+        # A requeued job is seen running again; the history keeps when it was seen first.
+        first = attempts.c[_TIMES[event]]
+        values[first.name] = func.coalesce(first, facts.at)
     if event is Event.ACCEPTED:
         values["request_id"] = facts.request_id
     if facts.cost is not None:
