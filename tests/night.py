@@ -85,12 +85,13 @@ class Night:
         token: str = DEFAULT_TOKEN,
         timeouts: Timeouts | None = None,
         scope: Sequence[views.Batch] | None = None,
+        api: type[RunComfy] = RunComfy,
         **settings: Any,
     ) -> AsyncIterator[Worker]:
         """A worker with everything it needs, real but quick."""
         environ = {"RUNCOMFY_API_TOKEN": token, "RUNCOMFY_MODEL_API_BASE": emulator.base_url}
         account = find_account(environ, self.folder)
-        provider = RunComfy.connect(account, trust_env=False, timeouts=timeouts)
+        provider = api.connect(account, trust_env=False, timeouts=timeouts)
         downloader = Downloader(
             AiohttpTransport(), retry_after=retry_after, plain_http_hosts=account.plain_http_hosts
         )

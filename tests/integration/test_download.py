@@ -24,7 +24,7 @@ from overnight.artifacts.download import (
     TryAgain,
     Unfetchable,
 )
-from overnight.artifacts.part import Part
+from overnight.artifacts.part import PARTS, Part
 from overnight.providers.retry_after import retry_after
 from overnight.providers.transport import AiohttpTransport
 
@@ -307,7 +307,7 @@ def test_the_docs_have_this_table() -> None:
     assert table() in DOCS.read_text("utf-8")
 
 
-async def test_silence_ends_a_download(store: Store, tmp_path: Path) -> None:
+async def test_silence_in_the_middle_ends_a_download(store: Store, tmp_path: Path) -> None:
     async def stall(writer: asyncio.StreamWriter) -> None:
         writer.write(answer(body=CLIP)[:100])
         await writer.drain()
@@ -404,11 +404,18 @@ async def test_a_folder_that_is_a_file_is_a_storage_fault(
 async def test_two_downloads_of_one_file_don_t_mix(
     store: Store, downloader: Downloader, tmp_path: Path
 ) -> None:
-    other = Part(tmp_path / "a.mp4")
-    other.open()
-    outcome = await downloader.fetch(store.put("/a.mp4", answer(body=CLIP)), tmp_path / "a.mp4")
-    assert outcome == TryAgain("another download is writing this file")
-    other.discard()
+    others = [Part(tmp_path / "a.mp4") for _ in range(PARTS)]
+    for other in others:
+        other.open()
+    url = store.put("/a.mp4", answer(body=CLIP))
+    outcome = await downloader.fetch(url, tmp_path / "a.mp4")
+    assert outcome == TryAgain("other downloads are writing this file")
+    others.pop().discard()
+    outcome = await downloader.fetch(url, tmp_path / "a.mp4")
+    assert isinstance(outcome, Fetched)
+    assert outcome.path.read_bytes() == CLIP
+    for other in others:
+        other.discard()
 
 
 if __name__ == "__main__":

@@ -443,6 +443,7 @@ async def test_every_fault_strikes_every_call_that_it_names(client: Client, faul
         Call.STATUS: ("GET", f"{stem}/status"),
         Call.RESULT: ("GET", f"{stem}/result"),
         Call.CANCEL: ("POST", f"{stem}/cancel"),
+        Call.LOOKUP: ("GET", "/v1/requests/by-key/k"),
         Call.MEDIA: ("GET", media),
         Call.MODELS: ("GET", "/v1/models"),
         Call.BALANCE: ("GET", "/prod/v2/balance"),

@@ -274,29 +274,10 @@ async def half(_request: bytes, writer: asyncio.StreamWriter) -> None:
     [silence, hang_up, reset, half, raw(200, b"<html>"), raw(504, b"<html>"), raw(200, b"")],
     ids=["silence", "close", "reset", "half", "html-200", "html-504", "empty"],
 )
-async def test_doubt_is_unknown_for_a_submit_and_nothing_for_a_poll(handle: Handle) -> None:
-    async with api(handle, Timeouts(submit=0.1, free=0.1)) as (served, provider):
-        submitted = await submit(provider)
-        assert isinstance(submitted, Unknown)
-        assert submitted.reason
-        assert len(served.requests) == 1  # and above all, once
-        assert isinstance(await provider.status(REQUEST), NoAnswer)
-        assert isinstance(await provider.result(REQUEST), NoAnswer)
-        assert isinstance(await provider.cancel(REQUEST), NoAnswer)
+async def test_a_probe_that_gets_no_answer_says_so(handle: Handle) -> None:
+    """The other calls' faults are in ``tests/grid``."""
+    async with api(handle, Timeouts(free=0.1)) as (_, provider):
         assert isinstance(await provider.probe(), NoAnswer)
-
-
-async def test_a_refused_connection_is_not_sent() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        base = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        provider = RunComfy.connect(Account(base, Secret(TOKEN), "test"), trust_env=False)
-        outcome = await submit(provider)
-        polled = await provider.status(REQUEST)
-        await provider.aclose()
-    assert isinstance(outcome, NotSent)
-    assert "no connection" in outcome.reason
-    assert isinstance(polled, NoAnswer)
 
 
 async def test_an_endless_answer_is_cut_off() -> None:

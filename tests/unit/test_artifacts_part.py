@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from overnight.artifacts.part import Part, PartBusyError, holds
+from overnight.artifacts.part import PARTS, Part, PartBusyError, holds
 
 DATA = b"frame" * 1000
 
@@ -84,16 +84,30 @@ def test_a_crash_between_linking_and_unlinking_harms_nothing(tmp_path: Path) -> 
     assert done.read_bytes() == b"finished"
 
 
-def test_two_can_t_write_one_file(tmp_path: Path) -> None:
+def test_two_that_write_one_file_don_t_mix_and_the_first_to_end_wins(tmp_path: Path) -> None:
     first, second = Part(tmp_path / "clip.mp4"), Part(tmp_path / "clip.mp4")
     first.open()
-    with pytest.raises(PartBusyError):
-        second.open()
-    second.discard()
-    assert files(tmp_path) == {".clip.mp4.part"}
-    first.discard()
+    first.write(DATA[:700])
+    # The first may be frozen for good: the second must not wait for it.
     second.open()
-    second.discard()
+    assert files(tmp_path) == {".clip.mp4.part", ".clip.mp4~2.part"}
+    second.write(DATA)
+    assert second.publish() == tmp_path / "clip.mp4"
+    first.write(DATA[700:])
+    assert first.publish() == tmp_path / "clip.mp4"
+    assert (tmp_path / "clip.mp4").read_bytes() == DATA
+    assert files(tmp_path) == {"clip.mp4"}
+
+
+def test_there_is_an_end_to_how_many_write_one_file(tmp_path: Path) -> None:
+    parts = [Part(tmp_path / "clip.mp4") for _ in range(PARTS + 1)]
+    for part in parts[:-1]:
+        part.open()
+    with pytest.raises(PartBusyError):
+        parts[-1].open()
+    for part in parts:
+        part.discard()
+    assert files(tmp_path) == set()
 
 
 def test_a_part_that_is_a_link_is_not_followed(tmp_path: Path) -> None:

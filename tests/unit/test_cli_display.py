@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -246,6 +247,38 @@ def test_the_code_says_how_it_ended(scope: Batch, outcome: Outcome | None, code:
     assert end_of(scope, outcome).exit == code
 
 
+HALTED = replace(batch(failed=2, pending=7), halted="2 of 2 jobs failed")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ending"),
+    [(None, "halted"), (ended(Ending.HALTED, "2 of 2 jobs failed"), "halted")],
+)
+def test_a_halted_batch_is_code_3_with_its_reason_and_the_command(
+    outcome: Outcome | None, ending: str, capsys: Capture
+) -> None:
+    assert summary.tell(end_of(HALTED, outcome), Output(as_json=True)) == Exit.JOBS_FAILED
+    captured = capsys.readouterr()
+    said = json.loads(captured.out)
+    assert (said["ending"], said["reason"], said["exit"]) == (ending, "2 of 2 jobs failed", 3)
+    assert "my night is halted: 2 of 2 jobs failed. 7 jobs not submitted." in captured.err
+    assert captured.err.endswith("overnight run m.yaml --continue\n")
+    assert "nothing left to do" not in captured.err
+
+
+def test_a_halted_batch_whose_jobs_have_all_settled_is_just_done() -> None:
+    settled = replace(batch(succeeded=3), halted="1 of 1 jobs failed")
+    assert end_of(settled, None).exit == Exit.DONE
+    assert summary.sentences(end_of(settled, None))[-1] == "There is nothing left to do."
+
+
+def test_what_may_be_charged_twice_is_told_at_the_end() -> None:
+    assert summary.duplicates(batch(succeeded=1)) is None
+    twice = replace(batch(succeeded=1), possible_duplicates=2)
+    [told] = [text for text in summary.sentences(end_of(twice, None)) if "charged twice" in text]
+    assert told.startswith("my night: 2 submits repeated after an uncertain one")
+
+
 def test_equal_failures_are_one_line() -> None:
     jobs = [job(n, f"key{n}: https://cdn/{n}.mp4 of req-{n} is no video") for n in range(500)]
     jobs += [job(900, "another"), job(901, None)]
@@ -275,6 +308,7 @@ def test_a_refused_run_says_why_and_what_was_not_bought() -> None:
 def test_unknown_jobs_are_pointed_out() -> None:
     lines = summary.sentences(end_of(batch(unknown=2), ended(Ending.DONE)))
     assert any("overnight jobs --state unknown --db x.db" in text for text in lines)
+    assert any("overnight resolve --batch 'my night' --db x.db" in text for text in lines)
 
 
 def test_the_end_of_a_run_is_one_last_object(capsys: Capture) -> None:

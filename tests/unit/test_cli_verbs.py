@@ -1,39 +1,22 @@
 """The verbs that read and change the database, on a real one."""
 
-import hashlib
 import io
-import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from overnight.cli import change, options
+from overnight.cli import options, rehearsal
 from overnight.cli.exits import Exit
 from overnight.cli.main import run
 from overnight.cli.output import Output
 from overnight.lifecycle import Event, State
-from overnight.store import leases, loading, queue, views
+from overnight.store import leases, queue
 from overnight.store.database import Database
 from overnight.store.errors import LeaseLost
-from overnight.store.job import Job
-from overnight.store.queue import Facts, Overtaken, Stored
-
-Capture = pytest.CaptureFixture[str]
-
-
-class Spec:
-    """A job as a manifest would give it."""
-
-    def __init__(self, n: int) -> None:
-        self.fingerprint = hashlib.sha256(f"cli {n}".encode()).hexdigest()
-        self.block, self.provider, self.model = "", "runcomfy", "a/model"
-        self.inputs: dict[str, Any] = {"598_seed": n, "600_prompt": "Käfig 日本 🌙\n\x1b[31mred"}
-        self.variables: dict[str, Any] = {"seed": n}
-        self.key = f"seed{n}"
+from tests.unit.cli_night import Capture, Night, Spec, fill, lines, states
 
 
 @pytest.fixture(autouse=True)
@@ -41,52 +24,8 @@ def here(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Commands find the database of the test by themselves, and no terminal."""
     monkeypatch.setenv(options.DB_VARIABLE, str(database.path))
     monkeypatch.chdir(database.path.parent)
-    monkeypatch.setattr(change, "can_ask", lambda: False)
+    monkeypatch.setattr(rehearsal, "can_ask", lambda: False)
     yield
-
-
-def fill(database: Database, name: str = "night", jobs: int = 4) -> None:
-    header = loading.Header(name, f"/m/{name}.yaml", "0" * 64, {"concurrency": 3}, f"/out/{name}")
-    with database.writing() as connection:
-        loading.load(connection, header, [Spec(n) for n in range(jobs)], now=1_000.0)
-
-
-class Night:
-    """A worker's moves, without a worker."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        with database.writing() as connection:
-            me = leases.Identity.of_this_process()
-            self.fence = leases.take(connection, me, 2_000.0)
-
-    def claim(self, batch_id: int, limit: int) -> list[Job]:
-        with self._database.writing() as connection:
-            return queue.claim(
-                connection, fence=self.fence, batch_id=batch_id, limit=limit, now=2_000.0
-            )
-
-    def move(self, job: Job, event: Event, **facts: Any) -> Job:
-        return self.write(partial(queue.move, job=job, event=event, facts=Facts(2_001.0, **facts)))
-
-    def write(self, operation: Callable[..., Job | Overtaken]) -> Job:
-        with self._database.writing() as connection:
-            done = operation(connection)
-        assert isinstance(done, Job)
-        return done
-
-    def succeed(self, job: Job, request_id: str) -> Job:
-        job = self.move(job, Event.ACCEPTED, request_id=request_id)
-        job = self.move(self.move(job, Event.SEEN_RUNNING), Event.FINISHED)
-        urls = ["https://cdn/x.mp4"]
-        job = self.write(partial(queue.delivered, job=job, urls=urls, cost=0.05, at=2_002.0))
-        file = Stored(0, "/out/night/x.mp4", 1234, "ab" * 32, "video/mp4")
-        job = self.write(partial(queue.stored, job=job, file=file, at=2_003.0))
-        return self.move(job, Event.COLLECTED)
-
-    def end(self) -> None:
-        with self._database.writing() as connection:
-            leases.release(connection, self.fence, 3_000.0)
 
 
 @pytest.fixture
@@ -100,19 +39,6 @@ def night(database: Database) -> Iterator[Night]:
     worker.move(third, Event.ACCEPTED, request_id="req-3")
     worker.end()
     yield worker
-
-
-def lines(capture: Capture) -> list[dict[str, Any]]:
-    """What was printed with --json: every line must be an object, and stderr empty."""
-    captured = capture.readouterr()
-    assert captured.err == ""
-    return [json.loads(text) for text in captured.out.splitlines()]
-
-
-def states(database: Database) -> dict[str, int]:
-    with database.reading() as connection:
-        [batch] = views.all_batches(connection)
-    return {state.value: n for state, n in batch.states.items() if n}
 
 
 # --- status ---------------------------------------------------------------------------------------
@@ -313,7 +239,7 @@ def test_a_broad_cancel_needs_yes_where_nobody_can_be_asked(
 def test_on_a_terminal_a_broad_cancel_asks(
     answer: bool, cancelled: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(change, "can_ask", lambda: True)
+    monkeypatch.setattr(rehearsal, "can_ask", lambda: True)
     monkeypatch.setattr("click.confirm", lambda *_, **__: answer)
     run(["cancel", "--batch", "night"])
     assert states(database).get("cancelled", 0) == cancelled

@@ -2,8 +2,9 @@
 
 ``clip.mp4`` is written as ``.clip.mp4.part`` in the same folder, flushed to the disk, and only
 then linked to its name, which never replaces a file that is there. The part is locked while it is
-written, so two runs can't write one; a part that a crash left behind has no lock, and is
-overwritten by the next try. Everything here blocks: call it off the event loop.
+written, so two runs can't write one: the second takes ``.clip.mp4~2.part``, because the first may
+be frozen and never end. A part that a crash left behind has no lock, and is overwritten by the
+next try. Everything here blocks: call it off the event loop.
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
+PARTS = 8
+"""Parts of one file that may be written at the same time."""
+
+
 class PartBusyError(Exception):
-    """Somebody else is writing the same file at this moment."""
+    """Too many others are writing the same file at this moment."""
 
 
 class Part:
@@ -45,7 +50,16 @@ class Part:
         Raises :class:`PartBusyError`.
         """
         self.target.parent.mkdir(parents=True, exist_ok=True)
-        self._file = _open_locked(self.path)
+        for number in range(1, PARTS + 1):
+            copy = "" if number == 1 else f"~{number}"
+            self.path = self.target.with_name(f".{self.target.name}{copy}.part")
+            try:
+                self._file = _open_locked(self.path)
+            except PartBusyError:
+                if number == PARTS:
+                    raise
+            else:
+                return
 
     def write(self, block: bytes) -> None:
         """Append ``block``, all of it."""
@@ -114,7 +128,7 @@ def _lock(file: FileIO) -> None:
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise PartBusyError("another download is writing this file") from None
+        raise PartBusyError("other downloads are writing this file") from None
     except OSError as exc:
         if exc.errno not in _NO_LOCKS:
             raise

@@ -7,28 +7,24 @@ acts on that.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
 from overnight.cli import options
 from overnight.cli.exits import Exit
 from overnight.cli.failures import UserError
-from overnight.cli.output import Output, can_ask, count
+from overnight.cli.output import Output, count
+from overnight.cli.rehearsal import confirm, living_worker, performed, rehearsed
 from overnight.cli.selection import Selection, options_for_jobs, selected
 from overnight.lifecycle import State
 
 if TYPE_CHECKING:
     from collections import Counter
 
-    from overnight.store.database import Database
     from overnight.store.leases import Holder
     from overnight.store.writer import Operation
-
-Change = Callable[[list[int]], "Operation[Counter[str]]"]
-"""What is done to jobs with these ids."""
 
 
 @click.command()
@@ -62,7 +58,7 @@ def cancel(
 
     output = Output()
     with open_database(db) as database:
-        planned = _rehearsed(database, change(which.ids(database)))
+        planned = rehearsed(database, change(which.ids(database)))
         if planned["cancelled"] + planned["asked"] == 0:
             output.say(f"Nothing to cancel: {_none(planned, 'finished already, or unknown')}.")
             return Exit.DONE
@@ -70,9 +66,9 @@ def cancel(
             output.say(f"Would cancel: {_cancelled(planned)}. Nothing was changed.")
             return Exit.DONE
         if not which.one_by_one and not yes:
-            _confirm(f"Cancel {_cancelled(planned)}?")
-        done = _done(database, change(which.ids(database)))
-        holder = _holder(database)
+            confirm(f"Cancel {_cancelled(planned)}?")
+        done = performed(database, change(which.ids(database)))
+        holder = living_worker(database)
     output.say(f"Cancelled: {_cancelled(done)}.")
     if done["asked"]:
         output.say(_who_asks(holder, options.again(db)))
@@ -110,65 +106,22 @@ def retry(
 
     output = Output()
     with open_database(db) as database:
-        planned = _rehearsed(database, change(which.ids(database)))
+        planned = rehearsed(database, change(which.ids(database)))
         if not planned["collecting"] + planned["queued"] + planned["pending"]:
             output.say(f"Nothing to retry: {_none(planned, 'neither failed nor cancelled')}.")
             return Exit.DONE
         if dry_run:
             output.say(f"Would retry: {_retried(planned)}. Nothing was changed.")
             return Exit.DONE
-        holder = _holder(database)
+        holder = living_worker(database)
         # With a worker there, this alone spends money; otherwise the next run asks.
         if planned["pending"] and holder is not None and not yes:
-            _confirm(f"A worker is running and starts at once. Retry {_retried(planned)}?")
-        done = _done(database, change(which.ids(database)))
+            confirm(f"A worker is running and starts at once. Retry {_retried(planned)}?")
+        done = performed(database, change(which.ids(database)))
     output.say(f"To be retried: {_retried(done)}.")
     if holder is None:
         output.say(f"Go on with: overnight work{options.again(db)}")
     return Exit.DONE
-
-
-# --- doing it, or only looking what it would do ---------------------------------------------------
-
-
-def _done(database: Database, operation: Operation[Counter[str]]) -> Counter[str]:
-    with database.writing() as connection:
-        return operation(connection)
-
-
-class _OnlyLooking(Exception):
-    """Undoes the transaction of a rehearsal."""
-
-    def __init__(self, outcome: Counter[str]) -> None:
-        self.outcome = outcome
-
-
-def _rehearsed(database: Database, operation: Operation[Counter[str]]) -> Counter[str]:
-    """What ``operation`` would do: it is done for real, and undone."""
-
-    def rehearse() -> NoReturn:
-        with database.writing() as connection:
-            raise _OnlyLooking(operation(connection))
-
-    try:
-        rehearse()
-    except _OnlyLooking as looked:
-        return looked.outcome
-
-
-def _confirm(question: str) -> None:
-    """Ask; raises :class:`UserError` where nobody can answer, and ends the command on a no."""
-    if not can_ask():
-        raise UserError("There is no terminal to ask at. Add --yes to go ahead without a question.")
-    if not click.confirm(question, err=True):
-        raise UserError("Nothing was changed.")
-
-
-def _holder(database: Database) -> Holder | None:
-    from overnight.store import leases
-
-    with database.reading() as connection:
-        return leases.holder(connection, time.time())
 
 
 # --- in words -------------------------------------------------------------------------------------

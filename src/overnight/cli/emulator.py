@@ -52,6 +52,13 @@ _DEFAULT_PORT = 8700
     show_default=True,
     help="Real videos (needs the demo extra), or small payloads that no player opens.",
 )
+@click.option(
+    "--recovery",
+    type=click.Choice(["none", "replay", "lookup"]),
+    default="none",
+    show_default=True,
+    help="What the key of a lost submit is good for.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 def emulator(
     service: str,

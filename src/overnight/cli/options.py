@@ -54,6 +54,25 @@ def concurrency(command: Decorated) -> Decorated:
     )(command)
 
 
+def go_on(command: Decorated) -> Decorated:
+    """``--continue``, which hands the command ``go_on``: halted batches go on."""
+    return click.option(
+        "--continue",
+        "go_on",
+        is_flag=True,
+        help="Go on with a batch that was halted; what failed so far no longer counts.",
+    )(command)
+
+
+def wait_for_account(command: Decorated) -> Decorated:
+    """``--wait-for-account``: a refusal is waited out."""
+    return click.option(
+        "--wait-for-account",
+        is_flag=True,
+        help="When the account is turned away, ask for free until it isn't, and go on.",
+    )(command)
+
+
 def again(named: str) -> str:
     """What a command that is suggested to the user needs to find the same database."""
     default = os.environ.get(DB_VARIABLE) or DB_DEFAULT

@@ -19,22 +19,34 @@ from overnight.cli.output import Output, can_ask, count, line
 from overnight.lifecycle import State
 
 if TYPE_CHECKING:
+    from overnight.cli.session import Terms
     from overnight.store.database import Database
     from overnight.store.views import Batch
 
 
 @click.command()
 @click.argument("manifest", metavar="FILE", type=click.Path(path_type=Path))
+@options.go_on
+@options.wait_for_account
 @options.yes
 @options.concurrency
 @options.db
 @options.as_json
-def run(manifest: Path, yes: bool, concurrency: int | None, db: str, as_json: bool) -> int:
+def run(
+    manifest: Path,
+    go_on: bool,
+    wait_for_account: bool,
+    yes: bool,
+    concurrency: int | None,
+    db: str,
+    as_json: bool,
+) -> int:
     """Load the manifest FILE, then work until its batch is done.
 
     The same command goes on where it stopped, adds what an edit made new, and does nothing once
     all is done. On a terminal it asks before anything new is submitted; elsewhere it needs --yes.
     """
+    from overnight.cli import session
     from overnight.cli.load import load_manifest
     from overnight.manifest import read_manifest
     from overnight.store.database import open_database
@@ -44,35 +56,46 @@ def run(manifest: Path, yes: bool, concurrency: int | None, db: str, as_json: bo
     read = read_manifest(manifest)
 
     def consent_is_possible(batch: Batch) -> None:
-        if batch.states[State.PENDING] and not yes and not can_ask():
+        pending = batch.states[State.PENDING] if go_on or batch.halted is None else 0
+        if pending and not yes and not can_ask():
             raise UserError(
-                f"{count(batch.states[State.PENDING], 'job')} of {batch.name} may be paid for, "
-                "and there is no terminal to ask at. Add --yes to go ahead. Nothing was loaded."
+                f"{count(pending, 'job')} of {batch.name} may be paid for, and there is no "
+                "terminal to ask at. Add --yes to go ahead. Nothing was loaded."
             )
 
     with open_database(db, create=True) as database:
         require_no_worker(database)
         done = load_manifest(database, read, output, check=consent_is_possible)
         again = f"overnight run {shlex.quote(str(manifest))}{options.again(db)}"
-        return Undertaking(database, [done.batch], output, again, options.again(db)).carry_out(
-            ask=not yes, concurrency=concurrency
+        undertaking = Undertaking(
+            database, [done.batch], output, again, options.again(db), go_on=go_on
         )
+        return undertaking.carry_out(session.Terms(concurrency, wait_for_account), ask=not yes)
 
 
 @click.command()
 @click.argument("batches", metavar="[BATCH]...", nargs=-1)
+@options.go_on
+@options.wait_for_account
 @options.yes
 @options.concurrency
 @options.db
 @options.as_json
 def work(
-    batches: tuple[str, ...], yes: bool, concurrency: int | None, db: str, as_json: bool
+    batches: tuple[str, ...],
+    go_on: bool,
+    wait_for_account: bool,
+    yes: bool,
+    concurrency: int | None,
+    db: str,
+    as_json: bool,
 ) -> int:
     """Work on each BATCH that is loaded (all without a name) until it is done.
 
     On a terminal it asks before anything new is submitted. Elsewhere it goes ahead: what is
     loaded was loaded to be worked on.
     """
+    from overnight.cli import session
     from overnight.store import views
     from overnight.store.database import open_database
 
@@ -81,11 +104,10 @@ def work(
     with open_database(db) as database:
         with database.reading() as connection:
             scope = views.named_batches(connection, batches)
-        words = shlex.join(["overnight", "work", *batches])
-        again = f"{words}{options.again(db)}"
-        return Undertaking(database, scope, output, again, options.again(db)).carry_out(
-            ask=not yes and can_ask(), concurrency=concurrency
-        )
+        again = f"{shlex.join(['overnight', 'work', *batches])}{options.again(db)}"
+        undertaking = Undertaking(database, scope, output, again, options.again(db), go_on=go_on)
+        ask = not yes and can_ask()
+        return undertaking.carry_out(session.Terms(concurrency, wait_for_account), ask=ask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,36 +121,51 @@ class Undertaking:
     """The command that goes on with it."""
     suffix: str
     """What another command needs to find the database."""
+    go_on: bool = False
+    """Batches that a rule has halted go on, on the user's word."""
 
-    def carry_out(self, *, ask: bool, concurrency: int | None) -> Exit:
+    def carry_out(self, terms: Terms, *, ask: bool) -> Exit:
         """Work until there is an end, and tell it; returns the exit code."""
         from overnight.cli import session, summary
 
         unfinished = [batch for batch in self.scope if batch.unsettled]
         outcome = None
-        if unfinished:
+        if any(self._is_work(batch) for batch in unfinished):
             require_no_worker(self.database)
             account = session.users_account()
             session.require_folders(unfinished)
-            self.output.note(self._plan(unfinished, concurrency))
-            if ask and any(batch.states[State.PENDING] for batch in unfinished):
+            self.output.note(self._plan(unfinished, terms.concurrency))
+            if ask and self._to_submit(unfinished):
                 self._ask()
+            if self.go_on:
+                self._release(unfinished)
             outcome = asyncio.run(
-                session.work(self.database, unfinished, account, self.output, concurrency)
+                session.work(self.database, unfinished, account, self.output, terms)
             )
         end = summary.read(self.database, self.scope, outcome, self.again, self.suffix)
         return summary.tell(end, self.output)
 
+    def _submits(self, batch: Batch) -> bool:
+        return bool(batch.states[State.PENDING]) and (self.go_on or batch.halted is None)
+
+    def _is_work(self, batch: Batch) -> bool:
+        """Whether there is anything to do: what a halted batch has submitted is brought home."""
+        return self._submits(batch) or batch.unsettled > batch.states[State.PENDING]
+
+    def _to_submit(self, scope: Sequence[Batch]) -> list[Batch]:
+        return [batch for batch in scope if self._submits(batch)]
+
     def _plan(self, scope: Sequence[Batch], concurrency: int | None) -> str:
         """What is going to happen, and what it may cost, in one or two lines."""
-        pending = sum(batch.states[State.PENDING] for batch in scope)
-        started = sum(batch.unsettled for batch in scope) - pending
+        submitted = self._to_submit(scope)
+        pending = sum(batch.states[State.PENDING] for batch in submitted)
+        started = sum(batch.unsettled - batch.states[State.PENDING] for batch in scope)
         at_once = concurrency or max(int(batch.run.get("concurrency", 1)) for batch in scope)
         folders = ", ".join(sorted({line(batch.output_dir, 4000) for batch in scope}))
         parts = []
         if pending:
             jobs = count(pending, "job")
-            parts.append(f"{jobs} to submit, which may be paid for, to {self._models(scope)}")
+            parts.append(f"{jobs} to submit, which may be paid for, to {self._models(submitted)}")
         if started:
             parts.append(f"{count(started, 'job')} submitted already, to be brought home")
         return f"{'; '.join(parts)}; at most {at_once} at once; files go to {folders}."
@@ -148,6 +185,16 @@ class Undertaking:
             raise UserError(
                 f"Nothing was submitted; the jobs stay loaded. Go on at any time: {self.again}"
             )
+
+    def _release(self, scope: Sequence[Batch]) -> None:
+        """Let the halted batches of ``scope`` go on."""
+        from overnight.store import decisions
+
+        for batch in scope:
+            with self.database.writing() as connection:
+                released = decisions.go_on(connection, batch.id, now=time.time())
+            if released:
+                self.output.note(f"{batch.name} goes on. It was halted: {batch.halted}.")
 
 
 def require_no_worker(database: Database) -> None:

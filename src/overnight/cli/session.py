@@ -41,6 +41,15 @@ class Outcome:
     last: Snapshot
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the user says of a run, beside the manifests: jobs at once in place of theirs, and
+    whether to wait for an account that is refused instead of ending."""
+
+    concurrency: int | None = None
+    wait_for_account: bool = False
+
+
 def users_account() -> Account:
     """The account that the user's environment describes.
 
@@ -64,7 +73,7 @@ async def work(
     scope: Sequence[Batch],
     account: Account,
     output: Output,
-    concurrency: int | None = None,
+    terms: Terms | None = None,
 ) -> Outcome:
     """Work on ``scope`` until there is an end, showing how it goes.
 
@@ -79,7 +88,7 @@ async def work(
         watch.say(STOPPING)
         output.record({"event": "stopping", "signal": which.name}, flush=True)
 
-    async with opened(database, scope, account, concurrency, watch.notice) as worker:
+    async with opened(database, scope, account, terms or Terms(), watch.notice) as worker:
         watch.lost = worker.drain
         with interrupts.draining(stop, watch.close):
             async with watch.following(worker.snapshot):
@@ -92,7 +101,7 @@ async def opened(
     database: Database,
     scope: Sequence[Batch],
     account: Account,
-    concurrency: int | None,
+    terms: Terms,
     notify: Callable[[Notice], None],
 ) -> AsyncIterator[Worker]:
     """A worker with everything it needs; what it needs is closed when this is left."""
@@ -121,6 +130,7 @@ async def opened(
             provider=provider,
             collector=partial(Collector, downloader=downloader),
             scope=scope,
-            concurrency=concurrency,
+            concurrency=terms.concurrency,
             notify=notify,
+            wait_for_account=terms.wait_for_account,
         )

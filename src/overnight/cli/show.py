@@ -14,7 +14,9 @@ from overnight.cli.jobs import fields
 from overnight.cli.output import Output, iso, line, local, size, span
 
 if TYPE_CHECKING:
-    from overnight.store.views import ArtifactRow, AttemptRow, Detail
+    from collections.abc import Sequence
+
+    from overnight.store.views import ArtifactRow, AttemptRow, Detail, EventRow
 
 STEPS = {
     "intent_at": "intent to submit saved",
@@ -54,6 +56,7 @@ def _record(detail: Detail) -> dict[str, Any]:
             {field.name: getattr(artifact, field.name) for field in slots(artifact)}
             for artifact in detail.artifacts
         ],
+        "events": [event_fields(event) for event in detail.events],
     }
 
 
@@ -67,6 +70,11 @@ def attempt_fields(attempt: AttemptRow) -> dict[str, Any]:
         "error": attempt.error,
         "cost": attempt.cost,
     }
+
+
+def event_fields(event: EventRow) -> dict[str, Any]:
+    """Something that was decided about the job, for programs."""
+    return {"at": iso(event.at), "kind": event.kind, "text": event.text}
 
 
 def _show(output: Output, detail: Detail) -> None:
@@ -84,11 +92,8 @@ def _show(output: Output, detail: Detail) -> None:
     output.say("inputs, as sent")
     for name, value in job.inputs.items():
         output.say(f"  {line(name)}: {_value(value)}")
-    for attempt in detail.attempts:
-        for text in timeline(attempt):
-            output.say(text)
-    if not detail.attempts:
-        output.say("no attempt yet")
+    for text in history(detail.attempts, detail.events):
+        output.say(text)
     if detail.artifacts:
         output.say("files")
     for artifact in detail.artifacts:
@@ -101,23 +106,45 @@ def _value(value: Any) -> str:
     return line(text, limit=max(len(text), 1))
 
 
-def timeline(attempt: AttemptRow) -> list[str]:
-    """An attempt as lines: what happened, when, and how long after the step before."""
+def history(attempts: Sequence[AttemptRow], events: Sequence[EventRow]) -> list[str]:
+    """Every attempt as lines, and what was decided between their steps, in the order of time."""
+    lines: list[str] = []
+    if not attempts:
+        return [_decided(event) for event in events] + ["no attempt yet"]
+    nexts = [attempt.intent_at for attempt in attempts[1:]] + [float("inf")]
+    since = float("-inf")
+    for attempt, until in zip(attempts, nexts, strict=True):
+        lines += timeline(attempt, [event for event in events if since <= event.at < until])
+        since = until
+    return lines
+
+
+def timeline(attempt: AttemptRow, events: Sequence[EventRow] = ()) -> list[str]:
+    """An attempt as lines: what happened, when, and how long after the step before; and what was
+    decided meanwhile."""
     request = f", request {line(attempt.request_id)}" if attempt.request_id else ""
     outcome = attempt.outcome or "under way"
     cost = "" if attempt.cost is None else f", ${attempt.cost:.4g}"
-    lines = [f"attempt {attempt.number}: {outcome}{request}{cost}"]
+    moments = [(event.at, _decided(event)) for event in events]
     before: float | None = None
     for name, words in STEPS.items():
         moment: float | None = getattr(attempt, name)
         if moment is None:
             continue
         passed = "" if before is None else f"  +{span(max(0.0, moment - before))}"
-        lines.append(f"  {local(moment)}  {words}{passed}")
+        moments.append((moment, f"  {local(moment)}  {words}{passed}"))
         before = moment
+    # A decision stands before the step that it led to at the same moment: sorting keeps the order.
+    moments.sort(key=lambda one: one[0])
+    lines = [f"attempt {attempt.number}: {outcome}{request}{cost}"]
+    lines += [text for _, text in moments]
     if attempt.error:
         lines.append(f"  {line(attempt.error)}")
     return lines
+
+
+def _decided(event: EventRow) -> str:
+    return f"  {local(event.at)}  {line(event.kind)}: {line(event.text)}"
 
 
 def _file(artifact: ArtifactRow) -> str:

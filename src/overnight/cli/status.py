@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+import shlex
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from overnight.cli import options
 from overnight.cli.exits import Exit
-from overnight.cli.output import Output, iso, line
+from overnight.cli.output import Output, count, iso, line, local
+from overnight.cli.resolve import how_to_settle
+from overnight.cli.summary import duplicates
 from overnight.lifecycle import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from overnight.store.checkup import LastWords
     from overnight.store.leases import Holder
-    from overnight.store.views import Batch
+    from overnight.store.views import Batch, EventRow
+
+
+PAUSED = "Submitting pauses"
+"""How a worker's event of a pause begins; its other one says that submitting goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """The living worker, and what it last said of its limit and of pauses."""
+
+    holder: Holder
+    words: LastWords
+
+    @property
+    def pause(self) -> EventRow | None:
+        """Why nothing is submitted at the moment, if so."""
+        said = self.words.pause
+        return said if said is not None and said.text.startswith(PAUSED) else None
 
 
 @click.command()
@@ -25,35 +48,50 @@ if TYPE_CHECKING:
 @options.as_json
 def status(batches: tuple[str, ...], db: str, as_json: bool) -> int:
     """Show each BATCH (all without a name): how many jobs there are, and how many in each state."""
-    from overnight.store import leases, views
+    from overnight.store import checkup, leases, views
     from overnight.store.database import open_database
 
     output = Output(as_json=as_json)
     with open_database(db) as database, database.reading() as connection:
         found = views.named_batches(connection, batches)
         holder = leases.holder(connection, time.time())
+        busy = None
+        if holder is not None:
+            busy = Busy(holder, checkup.last_words(connection, holder.fence))
     for batch in found:
-        output.record(fields(batch))
+        output.record(fields(batch, busy))
     if not as_json:
-        _show(output, found, holder, options.again(db))
+        _show(output, found, busy, options.again(db))
     return Exit.DONE
 
 
-def fields(batch: Batch) -> dict[str, Any]:
-    """A batch for programs; ``states`` has every state."""
+def fields(batch: Batch, busy: Busy | None) -> dict[str, Any]:
+    """A batch for programs; ``states`` has every state. The worker is the database's own: it is
+    the same for every batch."""
     return {
         "batch": batch.name,
         "total": batch.total,
         "states": {state.value: batch.states[state] for state in State},
         "unsettled": batch.unsettled,
+        "unknown": batch.unknown,
+        "possible_duplicates": batch.possible_duplicates,
+        "halted": batch.halted,
+        "waits_for_canaries": batch.waits_for_canaries,
         "manifest": batch.manifest_path,
         "output_dir": batch.output_dir,
         "concurrency": batch.run.get("concurrency"),
         "created_at": iso(batch.created_at),
+        "worker": None if busy is None else {"host": busy.holder.host, "pid": busy.holder.pid},
+        "limit": None if busy is None else _event(busy.words.limit),
+        "pause": None if busy is None else _event(busy.pause),
     }
 
 
-def _show(output: Output, batches: Sequence[Batch], holder: Holder | None, suffix: str) -> None:
+def _event(event: EventRow | None) -> dict[str, Any] | None:
+    return None if event is None else {"at": iso(event.at), "text": event.text}
+
+
+def _show(output: Output, batches: Sequence[Batch], busy: Busy | None, suffix: str) -> None:
     if not batches:
         output.say("There is no batch yet. Load a manifest with: overnight load FILE")
         return
@@ -66,25 +104,57 @@ def _show(output: Output, batches: Sequence[Batch], holder: Holder | None, suffi
         for batch in batches
     ]
     output.table(columns, rows, numbers=columns[1:])
-    for text in _remarks(batches, holder, suffix):
+    remarks = [text for batch in batches for text in _of_batch(batch, suffix)]
+    for text in remarks + _of_worker(batches, busy, suffix) + _of_jobs(batches, suffix):
         output.say(text)
 
 
-def _remarks(batches: Sequence[Batch], holder: Holder | None, suffix: str) -> list[str]:
-    """What the figures mean for the reader, and what to type next."""
+def _of_batch(batch: Batch, suffix: str) -> list[str]:
+    """What a rule of the manifest has done to a batch, and what it may have been charged."""
     remarks = []
-    if holder is not None:
-        remarks.append(f"A worker is busy with them: process {holder.pid} on {holder.host}.")
-    elif any(batch.unsettled for batch in batches):
-        remarks.append(f"No worker is running. Go on with: overnight work{suffix}")
+    name = line(batch.name)
+    pending = batch.states[State.PENDING]
+    if batch.halted is not None and pending:
+        remarks.append(
+            f"{name} is halted: {line(batch.halted)}. {count(pending, 'job')} not submitted; go on "
+            f"in spite of it with: overnight work {shlex.quote(batch.name)}{suffix} --continue"
+        )
+    if batch.waits_for_canaries and pending:
+        remarks.append(f"{name}: its canary jobs must succeed before the rest is submitted.")
+    if (twice := duplicates(batch)) is not None:
+        remarks.append(twice)
+    return remarks
+
+
+def _of_worker(batches: Sequence[Batch], busy: Busy | None, suffix: str) -> list[str]:
+    """Whether somebody works on them, and how that goes."""
+    if busy is None:
+        if any(b.unsettled > (b.states[State.PENDING] if b.halted else 0) for b in batches):
+            return [f"No worker is running. Go on with: overnight work{suffix}"]
+        return []
+    remarks = [f"A worker is busy with them: process {busy.holder.pid} on {busy.holder.host}."]
+    if busy.words.limit is not None:
+        said = busy.words.limit
+        remarks.append(f"{line(said.text)} ({local(said.at)})")
+    if busy.pause is not None:
+        remarks.append(f"{line(busy.pause.text)} ({local(busy.pause.at)})")
+    return remarks
+
+
+def _of_jobs(batches: Sequence[Batch], suffix: str) -> list[str]:
+    """What to do about jobs that ended badly."""
+    remarks = []
     if any(batch.states[State.FAILED] for batch in batches):
         remarks.append(
             f"Look at failed jobs with `overnight jobs --state failed{suffix}`; "
             f"give them another run with `overnight retry{suffix}`."
         )
-    if any(batch.states[State.UNKNOWN] for batch in batches):
+    unknown = [batch for batch in batches if batch.unknown]
+    if unknown:
+        jobs = count(sum(batch.unknown for batch in unknown), "job")
         remarks.append(
-            "Unknown jobs may have been submitted and nobody can tell; they are never bought "
+            f"{jobs} may have been submitted and nobody can tell; unknown jobs are never bought "
             f"again by themselves: overnight jobs --state unknown{suffix}"
         )
+        remarks.append(how_to_settle([batch.name for batch in unknown], suffix))
     return remarks

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from overnight.cli.exits import Exit
 from overnight.cli.output import Output, count, line, size, span
+from overnight.cli.resolve import how_to_settle
 from overnight.lifecycle import State
 
 if TYPE_CHECKING:
     from overnight.cli.session import Outcome
+    from overnight.engine.report import Ending
     from overnight.store.database import Database
     from overnight.store.views import Batch, JobRow
 
@@ -57,9 +59,32 @@ class End:
                 return Exit.REFUSED
             if report.broken:
                 return Exit.ERROR
+        if self.halted:
+            return Exit.JOBS_FAILED
         if self.count(State.FAILED) or self.count(State.UNKNOWN):
             return Exit.JOBS_FAILED
         return Exit.DONE
+
+    @property
+    def ending(self) -> Ending:
+        """Why it is over, also when there was nothing to do."""
+        from overnight.engine.report import Ending
+
+        if self.outcome is not None:
+            return self.outcome.report.ending
+        return Ending.HALTED if self.halted else Ending.DONE
+
+    @property
+    def reason(self) -> str | None:
+        """Why the run ended before everything was done, where there is a reason."""
+        if self.outcome is not None and self.outcome.report.reason is not None:
+            return self.outcome.report.reason
+        return "; ".join(batch.halted or "" for batch in self.halted) or None
+
+    @property
+    def halted(self) -> list[Batch]:
+        """Batches that a rule of their manifest keeps from being submitted to the end."""
+        return [b for b in self.scope if b.halted is not None and b.states[State.PENDING]]
 
     def count(self, *states: State) -> int:
         """How many jobs of the scope are in one of ``states``."""
@@ -113,7 +138,7 @@ def sentences(end: End) -> list[str]:
     if end.count(State.SUCCEEDED):
         folders = sorted({batch.output_dir for batch in end.scope if batch.states[State.SUCCEEDED]})
         lines += [f"Files: {line(folder, 4000)}" for folder in folders]
-    return lines + _failures(end) + _unknown(end) + _ending(end)
+    return lines + _failures(end) + _unknown(end) + _duplicates(end) + _halted(end) + _ending(end)
 
 
 def _batch(batch: Batch) -> str:
@@ -149,14 +174,41 @@ def _unknown(end: End) -> list[str]:
     verb = "is" if unknown == 1 else "are"
     what = f"{count(unknown, 'job')} {verb} unknown: perhaps submitted, and nobody can tell."
     see = f"overnight jobs --state unknown{end.suffix}"
-    return [f"{what} None is bought again by itself. Look at them with: {see}"]
+    names = [batch.name for batch in end.scope if batch.unknown]
+    return [
+        f"{what} None is bought again by itself. Look at them with: {see}",
+        how_to_settle(names, end.suffix),
+    ]
+
+
+def _duplicates(end: End) -> list[str]:
+    return [words for batch in end.scope if (words := duplicates(batch)) is not None]
+
+
+def duplicates(batch: Batch) -> str | None:
+    """How many jobs of the batch may have been charged twice, as a sentence; None without any."""
+    if not batch.possible_duplicates:
+        return None
+    return (
+        f"{line(batch.name)}: {count(batch.possible_duplicates, 'submit')} repeated after an "
+        "uncertain one; each may have been charged twice."
+    )
+
+
+def _halted(end: End) -> list[str]:
+    return [
+        f"{line(batch.name)} is halted: {line(batch.halted or '')}. "
+        f"{count(batch.states[State.PENDING], 'job')} not submitted. Look into it, then: "
+        f"{end.again} --continue"
+        for batch in end.halted
+    ]
 
 
 def _ending(end: End) -> list[str]:
     from overnight.engine.report import Ending
 
     if end.outcome is None:
-        return ["There is nothing left to do."]
+        return [] if end.halted else ["There is nothing left to do."]
     report = end.outcome.report
     lines = [f"A bug in overnight met {text}" for text in report.broken[:GROUPS]]
     if report.ending is Ending.INTERRUPTED:
@@ -178,8 +230,8 @@ def _fields(end: End) -> dict[str, Any]:
     report = None if outcome is None else outcome.report
     return {
         "event": "end",
-        "ending": "done" if report is None else report.ending.value,
-        "reason": None if report is None else report.reason,
+        "ending": end.ending.value,
+        "reason": end.reason,
         "exit": int(end.exit),
         "batches": [
             {
@@ -187,6 +239,9 @@ def _fields(end: End) -> dict[str, Any]:
                 "total": batch.total,
                 "states": {state.value: batch.states[state] for state in State},
                 "output_dir": batch.output_dir,
+                "unknown": batch.unknown,
+                "possible_duplicates": batch.possible_duplicates,
+                "halted": batch.halted,
             }
             for batch in end.scope
         ],

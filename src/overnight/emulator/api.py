@@ -53,11 +53,13 @@ class Api:
                 self._service.ledger.turned_away["bad-token"] += 1
             return refuse(answers.BAD_TOKEN, "Missing or invalid token.")
         if route.call is Call.SUBMIT:
-            return self._submit(route.target, body)
+            return self._submit(route.target, body, request.headers.get("Idempotency-Key", ""))
         if route.call is Call.BALANCE:
             return self._balance()
         if route.call is Call.MODELS:
             return self._one(route.target) if route.target else self._list(request.rel_url.query)
+        if route.call is Call.LOOKUP:
+            return self._look_up(route.target)
         if not _ID.fullmatch(route.target):
             return refuse(answers.BAD_ID, "This is no request id.")
         known = self._service.known(route.target)
@@ -73,15 +75,18 @@ class Api:
 
     # --- submit -------------------------------------------------------------------------------
 
-    def _submit(self, model_id: str, body: bytes) -> web.Response:
+    def _submit(self, model_id: str, body: bytes, key: str) -> web.Response:
+        first = self._service.by_key.get(key)
+        if first is not None and self._service.settings.recovery == "replay":
+            return self._replay(first, model_id, body)
+        return self._first(model_id, body, key)
+
+    def _first(self, model_id: str, body: bytes, key: str) -> web.Response:
         try:
             model = self._catalog.find(model_id)
         except UnknownModel:
             return self._turn_away("unknown-model", answers.NOT_FOUND, "There is no such model.")
-        try:
-            inputs = json.loads(body)
-        except (ValueError, RecursionError):
-            inputs = None
+        inputs = _read(body)
         if not isinstance(inputs, dict):
             sentence = "The body must be a JSON object of the model's inputs."
             return self._turn_away("bad-body", answers.BAD_INPUTS, sentence)
@@ -91,8 +96,27 @@ class Api:
             return self._turn_away("bad-inputs", answers.BAD_INPUTS, sentence)
         if not self._service.can_pay():
             return self._turn_away("no-balance", answers.NO_BALANCE, "Insufficient balance.")
-        request = self._service.accept(model, inputs, body)
+        return self._accepted(self._service.accept(model, inputs, body, key))
+
+    def _replay(self, first: Request, model_id: str, body: bytes) -> web.Response:
+        """The answer of the submit that used the key first; a key stands for one body only."""
+        if model_id != first.model or _read(body) != first.inputs:
+            sentence = "The key was used for another request."
+            return self._turn_away("other-key", answers.BAD_INPUTS, sentence)
+        self._service.ledger.replayed += 1
+        return self._accepted(first)
+
+    def _accepted(self, request: Request) -> web.Response:
         return say({"request_id": request.id} | self._urls(request, "status", "result", "cancel"))
+
+    def _look_up(self, key: str) -> web.Response:
+        """Which request a key became."""
+        if self._service.settings.recovery != "lookup":
+            return refuse(answers.NOT_FOUND, "There is no such call.")
+        found = self._service.by_key.get(key)
+        if found is None:
+            return refuse(answers.NOT_FOUND, "No request was accepted under this key.")
+        return say(self._state(found))
 
     def _turn_away(self, kind: str, code: int, sentence: str) -> web.Response:
         self._service.ledger.turned_away[kind] += 1
@@ -185,6 +209,14 @@ class Api:
         if with_schema:
             described["input_schema"] = dict(model.input_schema)
         return described
+
+
+def _read(body: bytes) -> Any:
+    """The body as JSON; None where it is none."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _is_wanted(model: Mapping[str, Any], query: Mapping[str, str]) -> bool:

@@ -15,10 +15,8 @@ from enum import StrEnum
 
 from overnight.emulator.routes import Call
 
-API = frozenset(
-    {Call.SUBMIT, Call.STATUS, Call.RESULT, Call.CANCEL, Call.MODELS, Call.BALANCE, Call.OTHER}
-)
-ANY = API | {Call.MEDIA}
+ANY = frozenset(Call)
+API = ANY - {Call.MEDIA}
 _CHANGES = frozenset({Call.SUBMIT, Call.CANCEL})
 _SUBMIT = frozenset({Call.SUBMIT})
 _ON_A_REQUEST = frozenset({Call.STATUS, Call.RESULT, Call.CANCEL})

@@ -2,7 +2,7 @@
 
 Everything is written down in the same step that makes it true, with no await in between, so that
 no reader can see one without the other. ``calls[submit]`` always equals the accepted submits plus
-those turned away plus those that are still being read.
+those turned away, those replayed and those that are still being read.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ class Ledger:
     def __init__(self, keep_submits: int) -> None:
         self.accepted: list[Accepted] = []
         self.duplicates: list[Accepted] = []
+        self.replayed = 0
+        """Submits whose key had been accepted before, answered with that request."""
         self.cancelled: list[str] = []
         self.turned_away: Counter[str] = Counter()
         """Submits that were not accepted, by reason; a fault counts under its own name."""
@@ -83,6 +85,7 @@ class Ledger:
         counts: dict[str, Any] = {
             "accepted": len(self.accepted),
             "duplicates": len(self.duplicates),
+            "replayed": self.replayed,
             "cancelled": len(self.cancelled),
             "turned_away": dict(self.turned_away),
             "calls": {call.value: self.calls[call] for call in Call},

@@ -17,6 +17,8 @@ class Call(StrEnum):
     STATUS = "status"
     RESULT = "result"
     CANCEL = "cancel"
+    LOOKUP = "lookup"
+    """Which request a key became; answered in the emulator's look-up mode alone."""
     MEDIA = "media"
     MODELS = "models"
     BALANCE = "balance"
@@ -26,7 +28,7 @@ class Call(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A call and what it is about: a model id, a request id, or nothing."""
+    """A call and what it is about: a model id, a request id, a key, or nothing."""
 
     call: Call
     target: str = ""
@@ -36,6 +38,7 @@ class Route:
 
 _MODELS = "/v1/models"
 _REQUESTS = "/v1/requests/"
+_BY_KEY = "/v1/requests/by-key/"
 _MEDIA = "/media/"
 _BALANCE = "/prod/v2/balance"
 
@@ -48,6 +51,9 @@ _ON_A_REQUEST = {
 
 def route(method: str, path: str) -> Route:
     """The call that ``method`` on the decoded ``path`` means; ``OTHER`` when it means none."""
+    if path.startswith(_BY_KEY) and method == "GET" and "/" not in path[len(_BY_KEY) :]:
+        key = path[len(_BY_KEY) :]
+        return Route(Call.LOOKUP, key) if key else Route(Call.OTHER)
     if path.startswith(_REQUESTS):
         target, _, verb = path[len(_REQUESTS) :].rpartition("/")
         call = _ON_A_REQUEST.get((method, verb))

@@ -45,6 +45,8 @@ class Service:
         self.queue = Queue(self.settings.slots)
         self.ledger = Ledger(self.settings.keep_submits)
         self.requests: dict[str, Request] = {}
+        self.by_key: dict[str, Request] = {}
+        """What was accepted under an ``Idempotency-Key``: the first of each."""
         self.balance_micro = round(self.settings.balance * _MICRO)
         self._rng = random.Random(self.settings.seed)  # noqa: S311 - must be repeatable
         self.rules.restart()
@@ -78,7 +80,9 @@ class Service:
         """Replace the balance, in US dollars."""
         self.balance_micro = round(dollars * _MICRO)
 
-    def accept(self, model: Model, inputs: Mapping[str, Any], body: bytes) -> Request:
+    def accept(
+        self, model: Model, inputs: Mapping[str, Any], body: bytes, key: str = ""
+    ) -> Request:
         """Take a submit: line it up, take the money, write it down. One step, no await."""
         now = self._clock()
         digest = work_digest(model, inputs)
@@ -95,6 +99,8 @@ class Service:
             _stick(request, rule)
             self.ledger.faults[f"submit:{rule.fault.name}"] += 1
         self.requests[request.id] = request
+        if key:
+            self.by_key.setdefault(key, request)
         self.queue.add(request, now)
         self.balance_micro -= self.price_micro
         body_sha256 = hashlib.sha256(body).hexdigest()

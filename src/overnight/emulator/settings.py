@@ -83,6 +83,9 @@ class Settings:
     """Real videos, or small payloads that no player opens."""
     media_ttl: float = 3600.0
     """How long a signed media URL works after the result call that gave it."""
+    recovery: Literal["none", "replay", "lookup"] = "none"
+    """What an ``Idempotency-Key`` on a submit is good for: nothing, as at RunComfy; sending it
+    again gives the first answer; or it can be looked up."""
     keep_submits: int = 1000
     """How many of the last submits are kept as they came over the wire."""
 

@@ -5,12 +5,17 @@ Poll times are not here: there are thousands, and each job keeps its own.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 Action = Callable[[], Awaitable[None]]
+
+# A beat that was missed (a sleeping laptop) is made up for, and no news to a user: without a
+# handler of its own, Python would print the scheduler's remarks on the terminal.
+logging.getLogger("apscheduler").addHandler(logging.NullHandler())
 
 
 class Calendar(Protocol):

@@ -71,7 +71,8 @@ class Claimer:
 
     def _room(self, batch_id: int, claimed: int) -> int:
         run, now = self._run, self._run.now()
-        if batch_id in run.halted:
+        # A drain empties slots of jobs that the provider still has.
+        if run.draining or batch_id in run.halted:
             return 0
         room = run.budget.free(batch_id, run.concurrency.limit)
         allowed = run.gate.allowance(now, len(self._submitting))

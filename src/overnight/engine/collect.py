@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -56,6 +57,8 @@ class Collector:
     async def collect(self, job: Job) -> Job:
         """From ``collecting`` to wherever it leads; the job as the table has it then."""
         run = self._run
+        # The limit is for trying, and nothing was tried while no worker ran.
+        job = replace(job, updated_at=run.now())
         files: Mapping[int, views.ArtifactRow] = {}
         if job.delivered:
             files = await self._recorded(job)

@@ -107,16 +107,20 @@ class Driver:
         """One poll: wait for its time, ask, record what changed."""
         run = self._run
         polls = self._polls.setdefault(job.id, Polls())
-        if not (job.id in run.to_cancel or job.cancel_requested):
+        if polls.cancels or not self._unwanted(job):
             await self._until_next_poll(job, polls)
-        if job.id in run.to_cancel or job.cancel_requested:
+        if self._unwanted(job):
+            polls.cancels += 1
             job = await self._cancel(job)
             if job.state not in (State.QUEUED, State.RUNNING):
                 return job
-        if self._overdue(job):
-            return await self._give_up(job)
         outcome = await run.provider.status(request_of(job))
-        return await self._seen(job, outcome, polls)
+        seen = await self._seen(job, outcome, polls)
+        # Asked first: a job that was left for days while nothing ran here may be long done.
+        return await self._give_up(job) if seen is job and self._overdue(job) else seen
+
+    def _unwanted(self, job: Job) -> bool:
+        return job.id in self._run.to_cancel or job.cancel_requested
 
     async def _until_next_poll(self, job: Job, polls: Polls) -> None:
         run = self._run

@@ -15,6 +15,8 @@ class Polls:
     """Calls in a row that told nothing about the job."""
     gone: int = 0
     refused: int = 0
+    cancels: int = 0
+    """Calls to cancel that told nothing; the next one waits for its time as a poll does."""
     retry_after: float | None = None
     """Seconds, as the last failed call asked for."""
 

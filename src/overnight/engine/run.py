@@ -24,7 +24,7 @@ from overnight.engine.rate import Rates
 from overnight.engine.report import JobNotice, Notice
 from overnight.engine.retry import Decision, Policy
 from overnight.lifecycle import HELD, IN_BUDGET, Event, State
-from overnight.providers.base import Provider
+from overnight.providers.base import Provider, Recovery
 from overnight.store import decisions, leases, queue, views
 from overnight.store.decisions import Kind
 from overnight.store.errors import LeaseLost
@@ -101,7 +101,8 @@ class Run:
     async def ensure_lease(self) -> None:
         """Renew the lease if it may be old: a process that was frozen learns here, before it
         pays for anything, that another one has taken over. Raises :class:`LeaseLost`."""
-        if abs(self.now() - self.beaten) > leases.LEASE / 2:
+        # Again after a beat that took long: it may have been frozen before it heard of it.
+        while abs(self.now() - self.beaten) > leases.LEASE / 2:
             await self.beat()
 
     # --- the table ----------------------------------------------------------------------------
@@ -152,16 +153,31 @@ class Run:
         if batch is None or rule is None or batch_id in self.halted:
             return
         tally = self.tallies[batch_id]
-        failed = tally[State.FAILED] + tally[State.UNKNOWN] - batch.forgiven.get("failed", 0)
-        settled = sum(tally[s] for s in HELD) - batch.forgiven.get("settled", 0)
+        unsettled = self.unsettled(batch_id)
+        failed = tally[State.FAILED] + tally[State.UNKNOWN] - unsettled
+        failed -= batch.forgiven.get("failed", 0)
+        settled = sum(tally[s] for s in HELD) - unsettled - batch.forgiven.get("settled", 0)
         if (reason := rule.reason(failed, settled)) is None:
             return
         self.halted[batch_id] = reason
-        halt = partial(
-            decisions.halt, batch_id=batch_id, reason=reason, kind=Kind.HALT, now=self.now()
+        await self._record_as_worker(
+            partial(
+                decisions.halt, batch_id=batch_id, reason=reason, kind=Kind.HALT, now=self.now()
+            )
         )
-        await self.record(halt)
         self.notify(Notice(f"{batch.name}: {reason}; nothing more is submitted", "warning"))
+
+    @property
+    def recovers(self) -> bool:
+        """Whether the provider can tell what became of a submit whose answer was lost."""
+        return self.provider.traits.recovery is not Recovery.NONE
+
+    def unsettled(self, batch_id: int) -> int:
+        """Unknown jobs of an own batch that the provider may still settle by itself."""
+        if not self.recovers:
+            return 0
+        hopeless = sum(1 for other in self.hopeless.values() if other == batch_id)
+        return max(0, self.tallies[batch_id][State.UNKNOWN] - hopeless)
 
     async def keep(
         self, kind: Kind, text: str, *, warning: bool = False, aloud: bool = True
@@ -169,9 +185,13 @@ class Run:
         """Keep an event in the table, and tell it."""
         if aloud:
             self.notify(Notice(text, "warning" if warning else "info"))
-        await self.record(
+        await self._record_as_worker(
             partial(decisions.note, kind=kind, text=text, at=self.now(), worker_id=self.fence)
         )
+
+    async def _record_as_worker(self, operation: Operation[T]) -> T:
+        """Record what no job's guard covers. Raises :class:`LeaseLost`."""
+        return await self.record(partial(leases.held, fence=self.fence, operation=operation))
 
     @property
     def states(self) -> Counter[State]:

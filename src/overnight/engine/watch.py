@@ -1,4 +1,5 @@
-"""What recurs while a run goes on: renewing the lease, looking at the table, probing an outage."""
+"""What recurs while a run goes on: renewing the lease, looking at the table, probing an outage,
+asking about unknown jobs."""
 
 from __future__ import annotations
 
@@ -15,6 +16,9 @@ from overnight.store.decisions import Kind
 CONTROL = 1.0
 """Seconds between two looks at what the user wants (cancel, retry from another terminal)."""
 
+RECOVER = 1.0
+"""Seconds between two looks whether an unknown job is to be asked about; asking backs off."""
+
 PROBE = 2.0
 """Seconds between two looks whether an outage wants probing; the probes themselves back off."""
 
@@ -26,10 +30,12 @@ class Watch:
         self,
         run: Run,
         look_after: Callable[[], Awaitable[None]],
+        recover: Callable[[], Awaitable[None]],
         failed: Callable[[BaseException], None],
     ) -> None:
         self._run = run
         self._look_after = look_after
+        self._recover = recover
         self._failed = failed
         self._probes = 0
         self._told: str | None = None
@@ -39,6 +45,8 @@ class Watch:
         """Put every action into ``calendar``."""
         calendar.every(leases.HEARTBEAT, "heartbeat", self._guarded(self._run.beat))
         calendar.every(CONTROL, "control", self._guarded(self._look_after))
+        if self._run.recovers:
+            calendar.every(RECOVER, "recover", self._guarded(self._recover))
         calendar.every(PROBE, "probe", self._guarded(self._probe))
 
     def _guarded(self, action: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:

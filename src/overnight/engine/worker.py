@@ -22,6 +22,7 @@ from overnight.engine.collect import Collector, StorageError
 from overnight.engine.concurrency import Concurrency
 from overnight.engine.drive import Driver
 from overnight.engine.rate import Rate, Rates
+from overnight.engine.recover import Recoverer
 from overnight.engine.report import Ending, Notice, Report, Snapshot
 from overnight.engine.run import Limits, Run, ceilings
 from overnight.engine.watch import CONTROL, Watch
@@ -73,6 +74,7 @@ class Worker:
         )
         self._driver = Driver(self._run, collector(self._run))
         self._claimer = Claimer(self._run, self._driver.submitting)
+        self._recoverer = Recoverer(self._run, self._driver.submitting, self._look_after)
         self._calendar = calendar or SchedulerCalendar()
         self._identity = identity or leases.Identity.of_this_process()
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -126,7 +128,7 @@ class Worker:
         try:
             await self._look_after()
             await self._keep_rates()
-            Watch(run, self._look_after, self._fail).schedule(self._calendar)
+            Watch(run, self._look_after, self._recoverer.ask, self._fail).schedule(self._calendar)
             self._calendar.start()
             return self._report(await self._work())
         finally:
@@ -151,7 +153,13 @@ class Worker:
         """Take up what nobody holds, see what the user wants, and set the figures right."""
         run = self._run
         seen = await run.record(
-            partial(control.look, fence=run.fence, batch_ids=list(run.batches), now=run.now())
+            partial(
+                control.look,
+                fence=run.fence,
+                batch_ids=list(run.batches),
+                now=run.now(),
+                for_good=self._recoverer.for_good,
+            )
         )
         for batch in seen.batches:
             run.batches[batch.id] = batch
@@ -171,7 +179,8 @@ class Worker:
 
     def _tell(self, seen: control.Look) -> None:
         if seen.lost:
-            self._run.notify(Notice(_lost(seen.lost), "warning"))
+            text = _lost(seen.lost, recovers=self._run.recovers)
+            self._run.notify(Notice(text, "warning"))
         for text in seen.told:
             self._run.notify(Notice(text))
 
@@ -233,6 +242,7 @@ class Worker:
             return None
         # The figures are counted along; before the run is called done, the table is asked.
         await self._look_after()
+        await self._recoverer.take_stock()
         if self._own or self._left() > 0:
             return None
         return Ending.HALTED if run.halted else Ending.DONE
@@ -240,7 +250,7 @@ class Worker:
     def _left(self) -> int:
         """Jobs of this run's batches that there is still something to do for."""
         run = self._run
-        left = -len(self._broken)
+        left = self._recoverer.open - len(self._broken)
         for batch_id, tally in run.tallies.items():
             left += sum(tally[state] for state in IN_FLIGHT)
             if batch_id not in run.halted:
@@ -261,10 +271,13 @@ class Worker:
 
     def _ended(self, job: Job, task: asyncio.Task[None]) -> None:
         run = self._run
-        self._tasks.pop(job.id, None)
-        self._own.discard(job.id)
-        run.budget.release(job.id)
         run.wake.set()
+        # A job that went back to pending may have been claimed again before this is called: then
+        # its slot and its place are the newer task's.
+        if self._tasks.get(job.id) is task:
+            del self._tasks[job.id]
+            self._own.discard(job.id)
+            run.budget.release(job.id)
         if task.cancelled() or (error := task.exception()) is None:
             return
         if isinstance(error, StoreError | StorageError):
@@ -289,9 +302,13 @@ class Worker:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _lost(n: int) -> str:
-    jobs = "1 job was" if n == 1 else f"{n} jobs were"
+def _lost(n: int, *, recovers: bool) -> str:
+    text = (
+        "1 job was" if n == 1 else f"{n} jobs were"
+    ) + " being submitted when the last run ended"
+    if recovers:
+        return f"{text}; the provider is asked whether it was taken."
     return (
-        f"{jobs} being submitted when the last run ended, and nobody can tell whether the provider "
-        "took it. What is unknown is never submitted again by itself."
+        f"{text}, and nobody can tell whether the provider took it. What is unknown is never "
+        "submitted again by itself."
     )

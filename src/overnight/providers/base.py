@@ -1,8 +1,8 @@
 """What the engine may ask of a remote API, and every answer it can get.
 
 A provider turns whatever the wire did (status codes, bodies, silence, resets) into one of the
-outcomes below; the engine decides on outcomes alone and never sees HTTP. Each of the four calls
-has a closed set of outcomes, so a type checker proves that nothing was forgotten.
+outcomes below; the engine decides on outcomes alone and never sees HTTP. Each call has a closed
+set of outcomes, so a type checker proves that nothing was forgotten.
 
 Two rules shape the sets. A submit is paid, so its outcomes say whether it *surely was not
 accepted*; every doubt is :class:`Unknown`. Polls, results and cancels are free, so every failure
@@ -85,6 +85,21 @@ class Unknown:
 
 
 SubmitOutcome = Accepted | Rejected | Refused | Throttled | Unavailable | NotSent | Unknown
+
+
+# --- recovery: what became of a submit whose answer was lost ------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NeverAccepted:
+    """The provider knows that it did not take the submit of that key: the job may be submitted
+    again at no risk. A refusal of this call, or silence, is :class:`Unknown`, not this."""
+
+    reason: str
+
+
+RecoverOutcome = Accepted | NeverAccepted | Unknown
+"""It was taken, it was not, or nobody can tell yet; there is nothing in between."""
 
 
 # --- status, result, cancel: free ---------------------------------------------------------------
@@ -175,6 +190,12 @@ class Recovery(StrEnum):
     REUSE_ERROR = "reuse-error"
     """Sending the same key again is an error that proves the first was taken."""
 
+    @property
+    def posts(self) -> bool:
+        """Whether asking is the paid POST itself: where the first one was never accepted, this
+        one is, so it needs a slot of the budget and everything else that a submit needs."""
+        return self in (Recovery.REPLAY, Recovery.REUSE_ERROR)
+
 
 @dataclass(frozen=True, slots=True)
 class Traits:
@@ -184,6 +205,9 @@ class Traits:
     """The word in the database and in fingerprints."""
     recovery: Recovery = Recovery.NONE
     cancels_running: bool = False
+    lag: float = 60.0
+    """Seconds for which a lost submit may still be on its way, or not be visible yet: only after
+    them is :class:`NeverAccepted` believed."""
 
 
 class Provider(Protocol):
@@ -195,6 +219,13 @@ class Provider(Protocol):
     async def submit(self, model: str, inputs: Inputs, *, key: str) -> SubmitOutcome:
         """Send the paid POST, once. ``key`` is this attempt's own id, for providers that can
         replay it or look it up; others leave it out."""
+        ...
+
+    async def recover(self, model: str, inputs: Inputs, *, key: str) -> RecoverOutcome:
+        """Ask what became of the submit that was sent under ``key`` with these very inputs, as
+        :attr:`Traits.recovery` says that it can be asked; never so that it is accepted twice.
+        Asked again later where the answer is :class:`Unknown`; never asked of a provider whose
+        recovery is :attr:`Recovery.NONE`."""
         ...
 
     async def status(self, request: Request) -> StatusOutcome: ...

@@ -25,6 +25,7 @@ from overnight.providers.base import (
     Inputs,
     NoAnswer,
     NotSent,
+    RecoverOutcome,
     Recovery,
     Refused,
     Rejected,
@@ -138,6 +139,14 @@ class RunComfy:
 
     async def submit(self, model: str, inputs: Inputs, *, key: str) -> SubmitOutcome:
         """Send the paid POST, once. ``key`` is left out: this API has none."""
+        return await self._post(model, inputs)
+
+    async def recover(self, model: str, inputs: Inputs, *, key: str) -> RecoverOutcome:
+        """Nothing can be found out: the API keeps no key and lists no requests."""
+        return Unknown("RunComfy can't tell what became of a submit whose answer was lost")
+
+    async def _post(self, model: str, inputs: Inputs, *more: tuple[str, str]) -> SubmitOutcome:
+        """The paid POST, with ``more`` headers for an API of the same shape that knows some."""
         path = _model_path(model)
         if path is None:
             return Rejected(f"{model!r} is not a model id")
@@ -148,7 +157,7 @@ class RunComfy:
         request = httpx.Request(
             "POST",
             f"{self.account.base}/v1/models/{path}",
-            headers=[*self._headers(), ("Content-Type", "application/json")],
+            headers=[*self._headers(), ("Content-Type", "application/json"), *more],
             content=body,
             extensions={"timeout": self._submit_limits},
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from overnight.store import decisions, queue, views
+from overnight.store import decisions, leases, queue, views
 from overnight.store.job import Job
 
 
@@ -29,16 +29,25 @@ class Look:
     """What was decided, for people."""
 
 
-def look(connection: Connection, *, fence: int, batch_ids: Sequence[int], now: float) -> Look:
+def look(
+    connection: Connection,
+    *,
+    fence: int,
+    batch_ids: Sequence[int],
+    now: float,
+    for_good: Collection[int] | None = None,
+) -> Look:
     """Take up what nobody holds, decide what a manifest's rules say, and read the rest.
 
-    Cheap when there is nothing new. Raises :class:`~overnight.store.errors.LeaseLost`.
+    ``for_good`` are the unknown jobs that only a person or the manifest can settle; None for all
+    of them. Cheap when there is nothing new. Raises :class:`~overnight.store.errors.LeaseLost`.
     """
+    leases.require(connection, fence)
     taken: list[Job] = []
     lost = 0
     if views.in_flight_elsewhere(connection, fence):
         taken, lost = queue.take_up(connection, fence=fence, now=now)
-    told = _decide(connection, batch_ids, now)
+    told = _decide(connection, batch_ids, now, for_good)
     batches = views.all_batches(connection)
     foreign = {job.batch_id for job in taken} - set(batch_ids)
     return Look(
@@ -51,21 +60,28 @@ def look(connection: Connection, *, fence: int, batch_ids: Sequence[int], now: f
     )
 
 
-def _decide(connection: Connection, batch_ids: Sequence[int], now: float) -> list[str]:
+def _decide(
+    connection: Connection,
+    batch_ids: Sequence[int],
+    now: float,
+    for_good: Collection[int] | None,
+) -> list[str]:
     """Carry out what the manifests say of unknown jobs and of canaries."""
     told = []
     for batch in views.all_batches(connection):
         if batch.id not in batch_ids:
             continue
         if batch.run.get("on_unknown") == "resubmit" and batch.unknown:
-            n = decisions.resubmit_unknown(connection, batch.id, now=now)
+            n = decisions.resubmit_unknown(connection, batch.id, now=now, for_good=for_good)
             if n:
                 told.append(f"{batch.name}: {n} unknown jobs are submitted again, as it says")
         if batch.waits_for_canaries:
-            told += _judge(connection, batch, now)
+            told += _judge(connection, batch, now, for_good)
     return told
 
 
-def _judge(connection: Connection, batch: views.Batch, now: float) -> list[str]:
-    verdict = decisions.judge_canaries(connection, batch.id, now=now)
+def _judge(
+    connection: Connection, batch: views.Batch, now: float, for_good: Collection[int] | None
+) -> list[str]:
+    verdict = decisions.judge_canaries(connection, batch.id, now=now, for_good=for_good)
     return [] if verdict is None else [f"{batch.name}: {verdict}"]

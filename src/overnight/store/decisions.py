@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Collection
 from enum import StrEnum
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from overnight.lifecycle import TERMINAL, Event, State
-from overnight.store import queue, views
-from overnight.store.errors import NotFound
+from overnight.store import leases, queue, views
+from overnight.store.errors import NotFound, readable
 from overnight.store.job import COLUMNS, Job
 from overnight.store.tables import IS_CANARY, attempts, batches, events, jobs
 
@@ -114,14 +114,10 @@ def _resolve_one(
         error=error if how is Resolution.GIVE_UP else None,
     )
     if how is Resolution.RESUBMIT:
-        connection.execute(
-            update(jobs).where(jobs.c.id == job.id).values(resubmits=jobs.c.resubmits + 1)
-        )
-        connection.execute(
-            update(batches)
-            .where(batches.c.id == job.batch_id)
-            .values(possible_duplicates=batches.c.possible_duplicates + 1)
-        )
+        queue.count_possible_duplicate(connection, job)
+    if how is Resolution.NEVER_ACCEPTED and job.cancel_requested:
+        [pending] = queue.by_id(connection, [job.id])
+        queue.move_resting(connection, pending, Event.CANCELLED, now)
     if how is Resolution.ADOPT:
         # The attempt goes on: what it ends with is still to come.
         connection.execute(
@@ -132,9 +128,17 @@ def _resolve_one(
 
 
 def _require_free(connection: Connection, request_id: str, job_id: int) -> None:
+    # Earlier attempts too: their requests were paid for by what they are the history of.
     other = connection.scalar(
-        select(jobs.c.id).where(jobs.c.request_id == request_id, jobs.c.id != job_id)
+        select(attempts.c.job_id)
+        .join_from(attempts, jobs)
+        .where(
+            attempts.c.request_id == request_id,
+            or_(jobs.c.id != job_id, attempts.c.number != jobs.c.attempt),
+        )
     )
+    if other is not None and other == job_id:
+        raise NotFound(f"Request {request_id} was an earlier attempt of job {job_id} itself.")
     if other is not None:
         raise NotFound(
             f"Request {request_id} belongs to job {other} already, so job {job_id} can't have it. "
@@ -142,26 +146,41 @@ def _require_free(connection: Connection, request_id: str, job_id: int) -> None:
         )
 
 
-def resubmit_unknown(connection: Connection, batch_id: int, *, now: float, limit: int = 500) -> int:
-    """Resubmit the unknown jobs of a batch whose manifest says so, each once; how many it were."""
-    rows = connection.execute(
+def resubmit_unknown(
+    connection: Connection,
+    batch_id: int,
+    *,
+    now: float,
+    for_good: Collection[int] | None = None,
+    limit: int = 500,
+) -> int:
+    """Resubmit the unknown jobs of a batch whose manifest says so, each once; how many it were.
+
+    ``for_good`` as in :func:`judge_canaries`: what may settle by itself is waited for.
+    """
+    query = (
         select(jobs.c.id)
         .where(
             jobs.c.batch_id == batch_id,
             jobs.c.state == State.UNKNOWN.value,
             jobs.c.resubmits == 0,
+            # Nobody wants it any more: that it may have been submitted is bad enough.
+            jobs.c.cancel_requested.is_(False),
         )
         .order_by(jobs.c.id)
         .limit(limit)
     )
+    rows = connection.execute(query if for_good is None else query.where(jobs.c.id.in_(for_good)))
     job_ids = [row.id for row in rows]
     by = "because the manifest says on_unknown: resubmit"
     return resolve(connection, job_ids, Resolution.RESUBMIT, now=now, by=by)["resolved"]
 
 
-def recoverable(connection: Connection, *, limit: int = 100) -> list[Job]:
+def recoverable(
+    connection: Connection, batch_ids: Collection[int], *, after: int = 0, limit: int = 500
+) -> list[Job]:
     """Unknown jobs with the key that each was submitted under, for a provider that can tell what
-    became of a submit."""
+    became of a submit: a page of those behind the id ``after``."""
     rows = connection.execute(
         select(*COLUMNS, attempts.c.submit_key)
         .join_from(
@@ -169,11 +188,51 @@ def recoverable(connection: Connection, *, limit: int = 100) -> list[Job]:
             attempts,
             (attempts.c.job_id == jobs.c.id) & (attempts.c.number == jobs.c.attempt),
         )
-        .where(jobs.c.state == State.UNKNOWN.value)
+        .where(
+            jobs.c.batch_id.in_(batch_ids),
+            jobs.c.state == State.UNKNOWN.value,
+            jobs.c.id > after,
+        )
         .order_by(jobs.c.id)
         .limit(limit)
     )
     return [Job.from_row(row[:-1], submit_key=row[-1]) for row in rows]
+
+
+def recover(
+    connection: Connection,
+    job: Job,
+    how: Resolution,
+    *,
+    fence: int,
+    now: float,
+    request_id: str | None = None,
+) -> bool:
+    """Settle an unknown job as its provider says; False when it is not that job's newest attempt
+    any more that is in doubt, because somebody was there first.
+
+    Raises :class:`~overnight.store.errors.LeaseLost`, and :class:`NotFound` when another job has
+    the request.
+    """
+    leases.beat(connection, fence, now)
+    [real] = queue.by_id(connection, [job.id])
+    if (real.state, real.attempt) != (State.UNKNOWN, job.attempt):
+        return False
+    resolve(connection, [job.id], how, now=now, request_id=request_id, by="as the provider says")
+    return True
+
+
+def _may_settle(connection: Connection, batch_id: int, for_good: Collection[int] | None) -> bool:
+    """Whether a canary of the batch is unknown, but not for good."""
+    if for_good is None:
+        return False
+    query = select(jobs.c.id).where(
+        jobs.c.batch_id == batch_id,
+        IS_CANARY,
+        jobs.c.state == State.UNKNOWN.value,
+        jobs.c.id.not_in(for_good),
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 # --- batches ---------------------------------------------------------------------------------
@@ -212,20 +271,21 @@ def go_on(connection: Connection, batch_id: int, *, now: float) -> bool:
     return True
 
 
-def judge_canaries(connection: Connection, batch_id: int, *, now: float) -> str | None:
+def judge_canaries(
+    connection: Connection, batch_id: int, *, now: float, for_good: Collection[int] | None = None
+) -> str | None:
     """See whether the batch's canaries are through; what came of it, or None while they are not.
 
     The rest is released when all succeeded; the batch is halted when one has ended badly and none
-    is left open.
+    is left open. ``for_good`` are the unknown jobs that only a person can settle; None for all.
     """
-    counted = {
-        State(state): n
-        for state, n in connection.execute(
-            select(jobs.c.state, func.count())
-            .where(jobs.c.batch_id == batch_id, IS_CANARY)
-            .group_by(jobs.c.state)
-        )
-    }
+    rows = connection.execute(
+        select(jobs.c.state, func.count())
+        .where(jobs.c.batch_id == batch_id, IS_CANARY)
+        .group_by(jobs.c.state)
+    ).all()
+    with readable("a canary's state"):
+        counted = {State(state): n for state, n in rows}
     total, fine = sum(counted.values()), counted.get(State.SUCCEEDED, 0)
     if fine == total:
         connection.execute(
@@ -235,7 +295,7 @@ def judge_canaries(connection: Connection, batch_id: int, *, now: float) -> str 
         note(connection, Kind.CANARY, text, at=now, batch_id=batch_id)
         return text
     still_open = sum(n for state, n in counted.items() if state not in TERMINAL | {State.UNKNOWN})
-    if still_open:
+    if still_open or _may_settle(connection, batch_id, for_good):
         return None
     reason = f"{total - fine} of {total} canary jobs did not succeed"
     halt(connection, batch_id, reason, Kind.CANARY, now=now)

@@ -33,7 +33,7 @@ def prepare(engine: Engine, *, owns_checkpoints: bool) -> None:
         cursor = connection.cursor()
         patience = WORKER_BUSY_TIMEOUT_MS if owns_checkpoints else BUSY_TIMEOUT_MS
         cursor.execute(f"PRAGMA busy_timeout = {patience}")
-        cursor.execute("PRAGMA journal_mode = WAL")
+        _read_schema(cursor)
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
         if not owns_checkpoints:
@@ -47,6 +47,17 @@ def prepare(engine: Engine, *, owns_checkpoints: bool) -> None:
 
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", begun)
+
+
+def _read_schema(cursor: sqlite3.Cursor) -> None:
+    """Switch to WAL, which is the first thing that reads the file."""
+    try:
+        cursor.execute("PRAGMA journal_mode = WAL")
+    except UnicodeDecodeError as error:
+        # SQLite quotes what is damaged, and the driver can't decode the quotation.
+        damaged = sqlite3.DatabaseError("malformed database schema")
+        damaged.sqlite_errorname = "SQLITE_CORRUPT"
+        raise damaged from error
 
 
 def insert_new(table: Table, unique: list[str]) -> Insert:

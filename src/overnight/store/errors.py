@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class StoreError(Exception):
     """Base of everything below; the message is written for the user."""
@@ -33,3 +36,16 @@ class LeaseLost(StoreError):
 
 class NotFound(StoreError):
     """No batch or job of that name."""
+
+
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Say plainly that a row makes no sense: SQLite can tell that a page is damaged, but not that
+    a bit has changed in a value."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DatabaseUnusable(
+            f"The database is damaged: {what} makes no sense ({error}). Stop everything that uses "
+            "it, keep a copy, and restore a backup."
+        ) from error

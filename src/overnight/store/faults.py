@@ -1,8 +1,10 @@
-"""Named places where a test can end or freeze the process, each where the order of writes matters.
+"""What a test can do to the process from outside: end or freeze it at a place where the order of
+writes matters, and shorten the lease.
 
 Nobody but a test uses this. ``OVERNIGHT_FAULT=PLACE[:PASSAGE[:SIGNAL]]`` sends SIGKILL (or
-``STOP``, to freeze) to this very process when it reaches PLACE for the PASSAGE-th time. The
-variable is read once, at import; without it a place costs one call that does nothing.
+``STOP``, to freeze) to this very process when it reaches PLACE for the PASSAGE-th time.
+``OVERNIGHT_FAULT_LEASE`` is the lease in seconds. Both are read once, at import; without them a
+place costs one call that does nothing.
 
 :class:`Place` is the whole list. The crash tests run over it, so a new place brings its own tests.
 """
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 VARIABLE = "OVERNIGHT_FAULT"
-"""The environment variable."""
+LEASE_VARIABLE = "OVERNIGHT_FAULT_LEASE"
 
 
 class Place(StrEnum):
@@ -102,6 +104,23 @@ def wanted(environ: Mapping[str, str]) -> Fault | None:
             f"{VARIABLE}={text} is not PLACE:PASSAGE or PLACE:PASSAGE:STOP. Unset it: it is for "
             f"overnight's own tests. Places: {', '.join(Place)}."
         ) from None
+
+
+def lease(environ: Mapping[str, str], usual: float) -> float:
+    """Seconds that a lease lasts: ``usual``, unless a test can't wait that long. Every process
+    that works on one database must have the same."""
+    text = environ.get(LEASE_VARIABLE)
+    try:
+        seconds = float(text) if text else usual
+    except ValueError:
+        seconds = 0.0
+    # Longer would be a way to lock others out; not a number is neither.
+    if not 0.0 < seconds <= usual:
+        raise SystemExit(
+            f"{LEASE_VARIABLE}={text} is not a number of seconds up to {usual:g}. Unset it: it is "
+            "for overnight's own tests."
+        )
+    return seconds
 
 
 _FAULT = wanted(os.environ)

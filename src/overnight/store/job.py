@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from overnight.lifecycle import State
+from overnight.store.errors import readable
 from overnight.store.tables import jobs
 
 COLUMNS = (
@@ -31,6 +32,7 @@ COLUMNS = (
 """What a :class:`Job` is read from, in its order."""
 
 _NAMES = tuple(column.name for column in COLUMNS)
+_NUMBERS = ("attempt", "tries", "deferrals", "fence", "updated_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,9 @@ class Job:
     def from_row(cls, row: Sequence[Any], *, submit_key: str = "") -> Job:
         """A job from a row that holds :data:`COLUMNS`."""
         values = dict(zip(_NAMES, row, strict=True))
-        values["inputs"] = json.loads(values["inputs"])
-        values["state"] = State(values["state"])
+        with readable(f"job {values['id']}"):
+            values["inputs"] = json.loads(values["inputs"])
+            values["state"] = State(values["state"])
+            for name in _NUMBERS:
+                float(values[name])
         return cls(**values, submit_key=submit_key)

@@ -13,21 +13,26 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from overnight import __version__
+from overnight.store import faults
 from overnight.store.errors import AnotherWorker, LeaseLost
-from overnight.store.tables import workers
+from overnight.store.faults import Place
+from overnight.store.tables import IS_IN_FLIGHT, jobs, workers
 
-HEARTBEAT = 10.0
-"""Seconds between two heartbeats."""
+T = TypeVar("T")
 
-LEASE = 60.0
+LEASE = faults.lease(os.environ, 60.0)
 """Seconds after its last heartbeat at which a worker may be replaced."""
+
+HEARTBEAT = LEASE / 6
+"""Seconds between two heartbeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ def take(connection: Connection, identity: Identity, now: float) -> int:
         .where(workers.c.ended_at.is_(None))
         .values(ended_at=now, ended_by="taken over")
     )
+    _let_go(connection)
     inserted = connection.execute(
         workers.insert().values(
             host=identity.host,
@@ -73,16 +79,13 @@ def take(connection: Connection, identity: Identity, now: float) -> int:
     )
     assert inserted.inserted_primary_key is not None
     fence: int = inserted.inserted_primary_key[0]
+    faults.reach(Place.LEASE_TAKING)
     return fence
 
 
 def beat(connection: Connection, fence: int, now: float) -> None:
     """Say that the worker lives. Raises :class:`LeaseLost` when it was replaced."""
-    beaten = connection.execute(
-        update(workers)
-        .where(workers.c.id == fence, workers.c.ended_at.is_(None))
-        .values(heartbeat_at=now)
-    )
+    beaten = connection.execute(_BEAT, {"fence": fence, "heartbeat_at": now})
     if beaten.rowcount == 0:
         raise LeaseLost(
             "Another worker took over while this one was away (frozen, or asleep too long). "
@@ -90,13 +93,42 @@ def beat(connection: Connection, fence: int, now: float) -> None:
         )
 
 
+_BEAT = update(workers).where(workers.c.id == bindparam("fence"), workers.c.ended_at.is_(None))
+
+
+def _let_go(connection: Connection) -> None:
+    """What was held is nobody's from now on, so that its last holder can't move it any more."""
+    connection.execute(update(jobs).where(IS_IN_FLIGHT, jobs.c.fence != 0).values(fence=0))
+
+
 def release(connection: Connection, fence: int, now: float) -> None:
     """Stop being the worker. Does nothing when it was replaced already."""
-    connection.execute(
+    ended = connection.execute(
         update(workers)
         .where(workers.c.id == fence, workers.c.ended_at.is_(None))
         .values(ended_at=now, ended_by="stopped")
     )
+    if ended.rowcount:
+        _let_go(connection)
+    faults.reach(Place.LEASE_RELEASING)
+
+
+_ALIVE = select(workers.c.id).where(
+    workers.c.id == bindparam("fence"), workers.c.ended_at.is_(None)
+)
+
+
+def require(connection: Connection, fence: int) -> None:
+    """Raise :class:`LeaseLost` unless ``fence`` is the worker still."""
+    if connection.execute(_ALIVE, {"fence": fence}).first() is None:
+        raise LeaseLost("Another worker took over; this one has stopped and changed nothing since.")
+
+
+def held(connection: Connection, fence: int, operation: Callable[[Connection], T]) -> T:
+    """``operation``, if ``fence`` is the worker still: for writes that carry no guard of their
+    own. Raises :class:`LeaseLost`."""
+    require(connection, fence)
+    return operation(connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +157,12 @@ def _alive(row: Row[Any], now: float) -> bool:
 
 def _process_lives(pid: int, started: float) -> bool:
     try:
-        return abs(psutil.Process(pid).create_time() - started) < 1.0
+        process = psutil.Process(pid)
+        if abs(process.create_time() - started) >= 1.0:
+            return False
+        # Killed, and kept in the process table only because its parent has not asked about it
+        # (a container whose first process never does): it will not write any more.
+        return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

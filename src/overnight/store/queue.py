@@ -18,11 +18,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, update
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy.sql import ColumnElement, Update
 
-from overnight.lifecycle import IN_FLIGHT, UNCOUNTED, Event, State, after
-from overnight.store import faults, tally
-from overnight.store.errors import LeaseLost
+from overnight.lifecycle import IN_FLIGHT, TERMINAL, UNCOUNTED, Event, State, after
+from overnight.store import faults, leases, tally
 from overnight.store.faults import Place
 from overnight.store.job import COLUMNS, Job
 from overnight.store.tables import (
@@ -31,8 +30,8 @@ from overnight.store.tables import (
     IS_PENDING,
     artifacts,
     attempts,
+    batches,
     jobs,
-    workers,
 )
 
 NOBODY = 0
@@ -84,9 +83,9 @@ def claim(
     """Take up to ``limit`` pending jobs of a batch, and make the intent to submit them durable.
 
     Each gets a new attempt. ``canaries_only``: the rest of the batch is not released yet. Raises
-    :class:`LeaseLost` when ``fence`` is not the worker any more.
+    :class:`~overnight.store.errors.LeaseLost` when ``fence`` is not the worker any more.
     """
-    _require_lease(connection, fence)
+    leases.require(connection, fence)
     query = _CLAIMABLE.where(IS_CANARY) if canaries_only else _CLAIMABLE
     rows = connection.execute(query, {"batch": batch_id, "now": now, "limit": limit}).all()
     claimed = [_claimed(Job.from_row(row), fence, now) for row in rows]
@@ -157,9 +156,9 @@ def take_up(connection: Connection, *, fence: int, now: float) -> tuple[list[Job
     A job found in ``submitting`` may have been submitted and nobody can tell, so it becomes
     ``unknown`` here and is only counted: the second value. Everything else has a request id and
     goes on where it was.
-    Raises :class:`LeaseLost`.
+    Raises :class:`~overnight.store.errors.LeaseLost`.
     """
-    _require_lease(connection, fence)
+    leases.require(connection, fence)
     rows = connection.execute(select(*COLUMNS).where(IS_IN_FLIGHT, jobs.c.fence != fence)).all()
     taken: list[Job] = []
     lost = 0
@@ -184,6 +183,7 @@ def take_up(connection: Connection, *, fence: int, now: float) -> tuple[list[Job
 def move(connection: Connection, job: Job, event: Event, facts: Facts) -> Job | Overtaken:
     """One guarded transition of the worker that holds ``job``; the job as it is now.
 
+    A job that goes back to ``pending`` although the user wants it cancelled is cancelled at once.
     Raises :class:`~overnight.lifecycle.ImpossibleTransition` where the table has no such move.
     """
     moved = _after(job, event, facts)
@@ -193,18 +193,31 @@ def move(connection: Connection, job: Job, event: Event, facts: Facts) -> Job | 
         "deferrals": moved.deferrals,
         "request_id": moved.request_id,
         "delivered": moved.delivered,
-        "cancel_requested": moved.cancel_requested,
         "error": facts.error,
         "updated_at": facts.at,
     }
     if facts.not_before is not None:
         values["not_before"] = facts.not_before
-    changed = connection.execute(update(jobs).where(*_guard(job)).values(values))
+    if moved.state in TERMINAL:
+        # Only here: the user may have asked for it after this worker read the job.
+        values["cancel_requested"] = False
+    changed = connection.execute(_UPDATE_HELD, values | _guard(job))
     if changed.rowcount == 0:
         return Overtaken(job.id)
     _record_attempt(connection, job, moved, event, facts)
     tally.moved(connection, job.batch_id, job.state, moved.state)
-    return moved
+    return _unless_unwanted(connection, moved, facts)
+
+
+def _unless_unwanted(connection: Connection, job: Job, facts: Facts) -> Job:
+    """The job; cancelled if it was to be bought again and the user does not want it any more."""
+    if job.state is not State.PENDING:
+        return job
+    query = select(jobs.c.cancel_requested).where(jobs.c.id == job.id)
+    if not connection.scalar(query):
+        return job
+    move_resting(connection, job, Event.CANCELLED, facts.at, error=facts.error)
+    return replace(job, state=State.CANCELLED, fence=NOBODY, cancel_requested=False)
 
 
 def _after(job: Job, event: Event, facts: Facts) -> Job:
@@ -216,8 +229,7 @@ def _after(job: Job, event: Event, facts: Facts) -> Job:
         deferrals=job.deferrals + 1 if event in UNCOUNTED else 0,
         request_id=facts.request_id or job.request_id,
         delivered=job.delivered and event not in _NOT_DELIVERED,
-        # A job that ended or went back has nothing left to cancel at the provider.
-        cancel_requested=job.cancel_requested and target in IN_FLIGHT,
+        cancel_requested=job.cancel_requested and target not in TERMINAL,
         updated_at=facts.at,
     )
 
@@ -225,19 +237,42 @@ def _after(job: Job, event: Event, facts: Facts) -> Job:
 _NOT_DELIVERED = frozenset({Event.ATTEMPT_FAILED, Event.ATTEMPTS_EXHAUSTED, Event.GONE})
 
 
-def _guard(job: Job) -> tuple[ColumnElement[bool], ...]:
-    return (
-        jobs.c.id == job.id,
-        jobs.c.state == job.state.value,
-        jobs.c.attempt == job.attempt,
-        jobs.c.fence == job.fence,
-    )
+# Statements of the hot path are built once: building one costs several times what running it does.
+# Values to set are given by their column's name when it is executed.
+_HELD: tuple[ColumnElement[bool], ...] = (
+    jobs.c.id == bindparam("held_id"),
+    jobs.c.state == bindparam("held_state"),
+    jobs.c.attempt == bindparam("held_attempt"),
+    jobs.c.fence == bindparam("held_fence"),
+)
+_UPDATE_HELD = update(jobs).where(*_HELD)
+_IS_HELD = select(jobs.c.id).where(*_HELD)
 
 
-_TIMES = {
-    Event.ACCEPTED: "accepted_at",
-    Event.SEEN_RUNNING: "running_at",
-    Event.FINISHED: "finished_at",
+def _guard(job: Job) -> dict[str, Any]:
+    """The parameters of :data:`_HELD`: the job is in the table as the caller believes it to be."""
+    return {
+        "held_id": job.id,
+        "held_state": job.state.value,
+        "held_attempt": job.attempt,
+        "held_fence": job.fence,
+    }
+
+
+_ATTEMPT = update(attempts).where(
+    attempts.c.job_id == bindparam("of_job"), attempts.c.number == bindparam("of_attempt")
+)
+
+
+def _with_time(column: str) -> Update:
+    # A requeued job is seen running again; the history keeps when it was seen first.
+    return _ATTEMPT.values({column: func.coalesce(attempts.c[column], bindparam("now"))})
+
+
+_TIMED = {
+    Event.ACCEPTED: _with_time("accepted_at"),
+    Event.SEEN_RUNNING: _with_time("running_at"),
+    Event.FINISHED: _with_time("finished_at"),
 }
 
 
@@ -245,10 +280,8 @@ def _record_attempt(
     connection: Connection, job: Job, moved: Job, event: Event, facts: Facts
 ) -> None:
     values: dict[str, Any] = {}
-    if event in _TIMES:
-        # A requeued job is seen running again; the history keeps when it was seen first.
-        first = attempts.c[_TIMES[event]]
-        values[first.name] = func.coalesce(first, facts.at)
+    if event in _TIMED:
+        values["now"] = facts.at
     if event is Event.ACCEPTED:
         values["request_id"] = facts.request_id
     if facts.cost is not None:
@@ -256,11 +289,11 @@ def _record_attempt(
     if moved.state not in IN_FLIGHT:
         values |= {"ended_at": facts.at, "outcome": event, "error": facts.error}
     if values:
-        connection.execute(
-            update(attempts)
-            .where(attempts.c.job_id == job.id, attempts.c.number == job.attempt)
-            .values(values)
-        )
+        connection.execute(_TIMED.get(event, _ATTEMPT), values | _newest(job))
+
+
+def _newest(job: Job) -> dict[str, Any]:
+    return {"of_job": job.id, "of_attempt": job.attempt}
 
 
 def delivered(
@@ -270,75 +303,60 @@ def delivered(
 
     ``urls`` in the order of the output; a fresh set (signed anew) replaces addresses, never files.
     """
-    changed = connection.execute(
-        update(jobs).where(*_guard(job)).values(delivered=True, updated_at=at)
-    )
+    changed = connection.execute(_UPDATE_HELD, {"delivered": True, "updated_at": at} | _guard(job))
     if changed.rowcount == 0:
         return Overtaken(job.id)
-    known = set(
-        connection.scalars(
-            select(artifacts.c.position).where(
-                artifacts.c.job_id == job.id, artifacts.c.attempt == job.attempt
-            )
-        )
-    )
+    known = set(connection.scalars(_POSITIONS, _newest(job)))
     for position, url in enumerate(urls):
         if position in known:
-            connection.execute(update(artifacts).where(*_artifact(job, position)).values(url=url))
+            connection.execute(_UPDATE_ARTIFACT, {"url": url} | _artifact(job, position))
         else:
             connection.execute(
-                artifacts.insert().values(
-                    job_id=job.id, attempt=job.attempt, position=position, url=url
-                )
+                _NEW_ARTIFACT,
+                {"job_id": job.id, "attempt": job.attempt, "position": position, "url": url},
             )
     if cost is not None:
-        connection.execute(
-            update(attempts)
-            .where(attempts.c.job_id == job.id, attempts.c.number == job.attempt)
-            .values(cost=cost)
-        )
+        connection.execute(_ATTEMPT, {"cost": cost} | _newest(job))
     return replace(job, delivered=True, updated_at=at)
 
 
 def stored(connection: Connection, job: Job, file: Stored, at: float) -> Job | Overtaken:
     """Record a file that is home, whole and durable."""
-    held = connection.execute(select(jobs.c.id).where(*_guard(job))).first()
-    if held is None:
+    if connection.execute(_IS_HELD, _guard(job)).first() is None:
         return Overtaken(job.id)
     connection.execute(
-        update(artifacts)
-        .where(*_artifact(job, file.position))
-        .values(
-            path=file.path,
-            bytes=file.bytes,
-            sha256=file.sha256,
-            content_type=file.content_type,
-            stored_at=at,
-        )
+        _UPDATE_ARTIFACT,
+        {
+            "path": file.path,
+            "bytes": file.bytes,
+            "sha256": file.sha256,
+            "content_type": file.content_type,
+            "stored_at": at,
+        }
+        | _artifact(job, file.position),
     )
     return job
 
 
-def _artifact(job: Job, position: int) -> tuple[ColumnElement[bool], ...]:
-    return (
-        artifacts.c.job_id == job.id,
-        artifacts.c.attempt == job.attempt,
-        artifacts.c.position == position,
-    )
+_OF_ATTEMPT = (
+    artifacts.c.job_id == bindparam("of_job"),
+    artifacts.c.attempt == bindparam("of_attempt"),
+)
+_POSITIONS = select(artifacts.c.position).where(*_OF_ATTEMPT)
+_NEW_ARTIFACT = artifacts.insert()
+_UPDATE_ARTIFACT = update(artifacts).where(
+    *_OF_ATTEMPT, artifacts.c.position == bindparam("at_position")
+)
+
+
+def _artifact(job: Job, position: int) -> dict[str, Any]:
+    return _newest(job) | {"at_position": position}
 
 
 def not_cancellable(connection: Connection, job: Job) -> Job | Overtaken:
     """The provider won't cancel it (any more): take the user's mark off, it goes on."""
-    changed = connection.execute(update(jobs).where(*_guard(job)).values(cancel_requested=False))
+    changed = connection.execute(_UPDATE_HELD, {"cancel_requested": False} | _guard(job))
     return Overtaken(job.id) if changed.rowcount == 0 else replace(job, cancel_requested=False)
-
-
-def _require_lease(connection: Connection, fence: int) -> None:
-    alive = connection.execute(
-        select(workers.c.id).where(workers.c.id == fence, workers.c.ended_at.is_(None))
-    ).first()
-    if alive is None:
-        raise LeaseLost("Another worker took over; this one has stopped and changed nothing since.")
 
 
 # --- the user's -----------------------------------------------------------------------------------
@@ -368,24 +386,46 @@ def cancel(connection: Connection, job_ids: Collection[int], *, now: float) -> C
 def retry(connection: Connection, job_ids: Collection[int], *, now: float) -> Counter[str]:
     """Give failed and cancelled jobs another run of attempts.
 
-    Returns how many go back to ``collecting`` (delivered: fetched again, nothing is paid), to
-    ``queued`` (given up on for taking too long: looked for again, nothing is paid), to
-    ``pending`` (will be bought again) and how many were ``left`` as they are.
+    Returns how many go back to ``collecting`` (delivered, or finished and never read: fetched
+    again, nothing is paid), to ``queued`` (given up on for taking too long: looked for again,
+    nothing is paid), to ``pending`` (will be bought again) and how many were ``left`` as they are.
+    A job that was given up on while ``unknown`` counts as a possible duplicate when it is bought.
     """
     outcome: Counter[str] = Counter()
     for job in by_id(connection, job_ids):
-        if job.state is State.FAILED and job.delivered:
-            move_resting(connection, job, Event.RECOLLECTED, now)
-            outcome["collecting"] += 1
-        elif job.state is State.FAILED and _ended_by(connection, job) == Event.TIMED_OUT:
-            move_resting(connection, job, Event.RECALLED, now)
-            outcome["queued"] += 1
-        elif job.state in (State.FAILED, State.CANCELLED):
-            move_resting(connection, job, Event.RETRIED, now)
-            outcome["pending"] += 1
-        else:
+        event = _retried_by(connection, job)
+        if event is None:
             outcome["left"] += 1
+            continue
+        if job.state is State.FAILED and _ended_by(connection, job) == Event.UNCERTAIN:
+            count_possible_duplicate(connection, job)
+        move_resting(connection, job, event, now)
+        outcome[after(job.state, event)] += 1
     return outcome
+
+
+def _retried_by(connection: Connection, job: Job) -> Event | None:
+    """What a retry of the job is; None where there is nothing to retry."""
+    if job.state is State.CANCELLED:
+        return Event.RETRIED
+    if job.state is not State.FAILED:
+        return None
+    ended_by = _ended_by(connection, job)
+    if job.delivered or ended_by == Event.UNCOLLECTABLE:
+        return Event.RECOLLECTED
+    return Event.RECALLED if ended_by == Event.TIMED_OUT else Event.RETRIED
+
+
+def count_possible_duplicate(connection: Connection, job: Job) -> None:
+    """The job is about to be submitted again although it may have been accepted before."""
+    connection.execute(
+        update(jobs).where(jobs.c.id == job.id).values(resubmits=jobs.c.resubmits + 1)
+    )
+    connection.execute(
+        update(batches)
+        .where(batches.c.id == job.batch_id)
+        .values(possible_duplicates=batches.c.possible_duplicates + 1)
+    )
 
 
 def _ended_by(connection: Connection, job: Job) -> str | None:
@@ -433,7 +473,8 @@ def move_resting(
             deferrals=0,
             request_id=None if to_be_bought else request_id or job.request_id,
             error=error,
-            cancel_requested=False,
+            # The wish to cancel outlives the doubt whether there was anything to cancel.
+            cancel_requested=job.cancel_requested and event is Event.ADOPTED,
             updated_at=now,
         )
     )

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from overnight.lifecycle import State
 from overnight.store import dialect
+from overnight.store.errors import readable
 from overnight.store.tables import jobs, tallies
 
 _CREATE = dialect.insert_new(tallies, ["batch_id", "state"])
@@ -43,7 +44,8 @@ def recount(connection: Connection, batch_id: int) -> dict[State, int]:
     counted = connection.execute(
         select(jobs.c.state, func.count()).where(jobs.c.batch_id == batch_id).group_by(jobs.c.state)
     )
-    found = {State(state): n for state, n in counted}
+    with readable("a job's state"):
+        found = {State(state): n for state, n in counted}
     return {state: found.get(state, 0) for state in State}
 
 

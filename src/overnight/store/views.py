@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, func, or_, select
 
 from overnight.lifecycle import TERMINAL, UNCOUNTED, State
-from overnight.store.errors import NotFound
+from overnight.store.errors import NotFound, readable
 from overnight.store.job import COLUMNS, Job
 from overnight.store.tables import (
     IS_IN_FLIGHT,
@@ -168,24 +168,28 @@ class Detail:
 def all_batches(connection: Connection) -> list[Batch]:
     """Every batch, oldest first."""
     counts: dict[int, dict[State, int]] = {}
-    for batch_id, state, n in connection.execute(select(tallies)):
-        counts.setdefault(batch_id, {})[State(state)] = n
-    return [
-        Batch(
+    with readable("a batch's tally"):
+        for batch_id, state, n in connection.execute(select(tallies)):
+            counts.setdefault(batch_id, {})[State(state)] = int(n)
+    rows = connection.execute(select(batches).order_by(batches.c.id)).all()
+    return [_batch(row, counts.get(row.id, {})) for row in rows]
+
+
+def _batch(row: Any, counts: Mapping[State, int]) -> Batch:
+    with readable(f"batch {row.id}"):
+        return Batch(
             row.id,
             row.name,
             row.manifest_path,
-            json.loads(row.run),
+            dict(json.loads(row.run)),
             row.output_dir,
             row.created_at,
-            {state: counts.get(row.id, {}).get(state, 0) for state in State},
+            {state: counts.get(state, 0) for state in State},
             row.halt_reason if row.halted_at is not None else None,
-            json.loads(row.forgiven or "{}"),
+            dict(json.loads(row.forgiven or "{}")),
             row.canary_passed_at is not None,
             row.possible_duplicates,
         )
-        for row in connection.execute(select(batches).order_by(batches.c.id))
-    ]
 
 
 def named_batches(connection: Connection, names: Collection[str]) -> list[Batch]:
@@ -330,7 +334,15 @@ def _rows(connection: Connection, rows: Sequence[Any]) -> list[JobRow]:
     files: dict[tuple[int, int], list[tuple[str, str | None]]] = {}
     for job_id, attempt, url, path in found:
         files.setdefault((job_id, attempt), []).append((url, path))
-    return [_row(row, paid.get(row.id, 0), files.get((row.id, row.attempt), [])) for row in rows]
+    return [
+        _readable_row(row, paid.get(row.id, 0), files.get((row.id, row.attempt), []))
+        for row in rows
+    ]
+
+
+def _readable_row(row: Any, paid: int, files: list[tuple[str, str | None]]) -> JobRow:
+    with readable(f"job {row.id}"):
+        return _row(row, paid, files)
 
 
 def _row(row: Any, paid: int, files: list[tuple[str, str | None]]) -> JobRow:
@@ -349,8 +361,8 @@ def _row(row: Any, paid: int, files: list[tuple[str, str | None]]) -> JobRow:
         files=[path for _, path in files if path is not None],
         error=row.error,
         cancel_requested=bool(row.cancel_requested),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
+        created_at=float(row.created_at),
+        updated_at=float(row.updated_at),
     )
 
 
@@ -403,9 +415,10 @@ def next_due(connection: Connection, batch_ids: Sequence[int]) -> float | None:
 
 def stored_files(connection: Connection, job: Job) -> dict[int, ArtifactRow]:
     """What is recorded of the files of a job's newest attempt, by position."""
-    rows = connection.execute(
-        select(*[artifacts.c[name] for name in ArtifactRow.__slots__]).where(
-            artifacts.c.job_id == job.id, artifacts.c.attempt == job.attempt
-        )
-    )
+    rows = connection.execute(_FILES, {"of_job": job.id, "of_attempt": job.attempt})
     return {row.position: ArtifactRow(*row) for row in rows}
+
+
+_FILES = select(*[artifacts.c[name] for name in ArtifactRow.__slots__]).where(
+    artifacts.c.job_id == bindparam("of_job"), artifacts.c.attempt == bindparam("of_attempt")
+)

@@ -22,9 +22,10 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from overnight.store import dialect
+from overnight.store import dialect, faults
 from overnight.store.database import Database
 from overnight.store.errors import StoreError
+from overnight.store.faults import Place
 
 T = TypeVar("T")
 Operation = Callable[[Connection], T]
@@ -114,6 +115,9 @@ class Writer:
                 except DatabaseError as error:
                     self._fail(dialect.plainly(error, str(self._database)), group)
                     return
+                except BaseException as error:
+                    self._fail(error, group)
+                    raise
                 _answer(group)
 
     def _gather(self) -> list[_Entry] | None:
@@ -139,6 +143,7 @@ class Writer:
             with connection.begin():
                 for entry in group:
                     entry.value = entry.operation(connection)
+                    faults.reach(Place.IN_GROUP)
         except Exception as error:
             if _storage_failed(error):
                 raise

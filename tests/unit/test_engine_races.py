@@ -1,0 +1,203 @@
+"""Races between what a run does and what happens meanwhile; each was found by the simulation."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+
+import pytest
+
+from overnight.artifacts.download import Downloader
+from overnight.engine.budget import Budget
+from overnight.engine.claim import Claimer
+from overnight.engine.collect import Collector
+from overnight.engine.concurrency import Concurrency
+from overnight.engine.drive import Driver
+from overnight.engine.run import Run
+from overnight.engine.watch import Watch
+from overnight.engine.worker import Worker
+from overnight.lifecycle import Event, State
+from overnight.providers import base
+from overnight.store import leases, queue, views
+from overnight.store.errors import LeaseLost
+from overnight.store.job import Job
+from overnight.store.writer import Operation
+from tests.night import night
+
+T = TypeVar("T")
+
+
+class Says:
+    """A provider that is only asked whether it is there."""
+
+    traits = base.Traits("fake")
+
+    def __init__(self, probed: Callable[[], None] = lambda: None) -> None:
+        self._probed = probed
+
+    async def probe(self) -> base.Refused | base.NoAnswer | None:
+        self._probed()
+        return None
+
+    async def _never(self, *_: Any, **__: Any) -> Any:
+        raise AssertionError("not asked here")
+
+    submit = recover = status = result = cancel = _never
+
+    async def aclose(self) -> None:
+        pass
+
+
+class Forgets:
+    """A recorder that runs nothing, and lets a test look at each record."""
+
+    def __init__(self, recorded: Callable[[int], None] = lambda _: None) -> None:
+        self.records = 0
+        self._recorded = recorded
+
+    async def record(self, operation: Operation[T]) -> T:
+        self.records += 1
+        self._recorded(self.records)
+        nothing: Any = None
+        result: T = nothing
+        return result
+
+
+def a_run(
+    recorder: Forgets, provider: base.Provider | None = None, now: Callable[[], float] = lambda: 0.0
+) -> Run:
+    return Run(
+        recorder=recorder,
+        provider=provider or Says(),
+        batches={},
+        budget=Budget({1: 4}),
+        concurrency=Concurrency(4),
+        notify=lambda _: None,
+        now=now,
+        rng=Random(1),
+    )
+
+
+async def test_a_refusal_stands_when_a_probe_of_an_outage_gets_through() -> None:
+    # Jobs may have been left to the next run already: this one must end, and submit nothing.
+    def refused_meanwhile() -> None:
+        run.gate.record(Event.REFUSED, "no balance")
+
+    async def nothing() -> None:
+        pass
+
+    run = a_run(Forgets(), Says(refused_meanwhile))
+    run.gate.outage = "no answer"
+    await Watch(run, nothing, nothing, _no_failure)._probe()
+    assert run.gate.refusal == "no balance"
+    assert run.gate.allowance(0.0, 0) == 0
+
+
+async def test_nothing_is_claimed_while_draining_empties_slots() -> None:
+    run = a_run(Forgets())
+    claimer = Claimer(run, set())
+    assert claimer._room(1, 0) == 4
+    run.draining = True
+    assert claimer._room(1, 0) == 0
+
+
+async def test_a_lease_is_looked_at_again_after_a_beat_that_took_long() -> None:
+    at = 1000.0
+
+    def frozen_once(records: int) -> None:
+        nonlocal at
+        if records == 1:
+            at += 10 * leases.LEASE
+        else:
+            raise LeaseLost("taken over")
+
+    run = a_run(Forgets(frozen_once), now=lambda: at)
+    with pytest.raises(LeaseLost):
+        await run.ensure_lease()
+
+
+async def test_a_job_that_is_claimed_again_keeps_its_slot(tmp_path: Path) -> None:
+    async with night(tmp_path, 1) as n:
+        with n.database.writing() as connection:
+            fence = leases.take(connection, leases.Identity.of_this_process(), 1.0)
+            [job] = queue.claim(connection, fence=fence, batch_id=1, limit=1, now=1.0)
+    worker = _worker(n.batch)
+    never = asyncio.Event()
+
+    async def drive(job: Job) -> None:
+        if len(worker._tasks) and not started:
+            # It went back to pending, and was claimed before its task was seen to have ended.
+            started.append(job)
+            worker._start(job)
+        else:
+            await never.wait()
+
+    started: list[Job] = []
+    worker._driver.drive = drive  # type: ignore[method-assign]
+    worker._start(job)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert started
+    assert list(worker._tasks) == [job.id]
+    assert worker._run.budget.held == 1
+    worker._tasks[job.id].cancel()
+
+
+def _worker(batch: views.Batch) -> Worker:
+    def collector(run: Run) -> Collector:
+        return Collector(run, Downloader.__new__(Downloader))
+
+    return Worker(recorder=Forgets(), provider=Says(), collector=collector, scope=[batch])
+
+
+async def test_a_requeued_job_keeps_when_it_was_first_seen_running(tmp_path: Path) -> None:
+    async with night(tmp_path, 1) as n:
+        with n.database.writing() as connection:
+            fence = leases.take(connection, leases.Identity.of_this_process(), 1.0)
+            [job] = queue.claim(connection, fence=fence, batch_id=1, limit=1, now=1.0)
+            events = [Event.ACCEPTED, Event.SEEN_RUNNING, Event.SEEN_QUEUED, Event.SEEN_RUNNING]
+            for at, event in enumerate(events, 2):
+                moved = queue.move(connection, job, event, queue.Facts(float(at), request_id="r"))
+                assert isinstance(moved, Job)
+                job = moved
+        with n.database.reading() as connection:
+            [attempt] = views.detail(connection, job.id).attempts
+    assert job.state is State.RUNNING
+    assert attempt.running_at == 3.0
+
+
+async def test_an_unanswered_cancel_waits_before_it_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent(Says):
+        async def silent(self, _: base.Request) -> base.NoAnswer:
+            calls.append("call")
+            return base.NoAnswer("no answer")
+
+        cancel = status = silent
+
+    async def nap(_run: Run, _job_id: int, seconds: float) -> None:
+        assert seconds > 0
+        calls.append("nap")
+
+    calls: list[str] = []
+    monkeypatch.setattr(Run, "nap", nap)
+    async with night(tmp_path, 1) as n:
+        with n.database.writing() as connection:
+            fence = leases.take(connection, leases.Identity.of_this_process(), 1.0)
+            [job] = queue.claim(connection, fence=fence, batch_id=1, limit=1, now=1.0)
+            facts = queue.Facts(2.0, request_id="r")
+            queued = queue.move(connection, job, Event.ACCEPTED, facts)
+    assert isinstance(queued, Job)
+    run = a_run(Forgets(), Silent(), now=lambda: 3.0)
+    run.batches[1] = n.batch
+    run.to_cancel.add(job.id)
+    driver = Driver(run, Collector(run, Downloader.__new__(Downloader)))
+    for _ in range(3):
+        assert await driver._follow(queued) is queued
+    assert calls == ["call", "call", "nap", "call", "call", "nap", "call", "call"]
+
+
+def _no_failure(error: BaseException) -> None:
+    raise AssertionError from error

@@ -1,0 +1,418 @@
+"""What the store refuses, and what outlives a race: each test is a way to lose or pay something."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from overnight.lifecycle import Event, State
+from overnight.store import control, decisions, leases, loading, queue, tally, views
+from overnight.store.database import Database
+from overnight.store.decisions import Resolution
+from overnight.store.errors import LeaseLost, NotFound
+from overnight.store.job import Job
+from overnight.store.queue import Facts, Overtaken
+from tests.unit.test_store_queue import HEADER, ME, Spec, claim, load, moved
+
+DONE = [Event.ACCEPTED, Event.SEEN_RUNNING, Event.FINISHED]
+
+
+@pytest.fixture
+def connection(database: Database) -> Iterator[Connection]:
+    """One write transaction over six pending jobs, with a worker's lease in it."""
+    load(database, 6)
+    with database.writing() as connection:
+        assert leases.take(connection, ME, now=1.0) == 1
+        yield connection
+        for batch in views.all_batches(connection):
+            assert tally.recount(connection, batch.id) == batch.states
+
+
+def walk(connection: Connection, job: Job, *events: Event) -> Job:
+    for event in events:
+        request = f"r-{job.id}-{job.attempt}" if event is Event.ACCEPTED else None
+        job = moved(connection, job, event, request_id=request)
+    return job
+
+
+def duplicates(connection: Connection) -> int:
+    [batch] = views.all_batches(connection)
+    return batch.possible_duplicates
+
+
+def unknown(connection: Connection) -> Job:
+    [job] = claim(connection)
+    return moved(connection, job, Event.UNCERTAIN, error="?")
+
+
+# --- a wish to cancel outlives whatever the worker writes meanwhile -------------------------------
+
+
+@pytest.mark.parametrize("event", [Event.SEEN_RUNNING, Event.FINISHED])
+def test_a_wish_to_cancel_is_not_overwritten_by_a_worker_that_has_not_seen_it(
+    connection: Connection, event: Event
+) -> None:
+    [job] = claim(connection)
+    job = walk(connection, job, Event.ACCEPTED)
+    queue.cancel(connection, [job.id], now=5.0)
+    # The worker's own object was read before the wish.
+    walk(connection, job, event)
+    assert [wanted.id for wanted in views.to_cancel(connection, 1)] == [job.id]
+
+
+@pytest.mark.parametrize(
+    ("before", "event", "outcome"),
+    [
+        ([], Event.THROTTLED, "throttled"),
+        ([], Event.NOT_SENT, "not_sent"),
+        ([Event.ACCEPTED], Event.ATTEMPT_FAILED, "attempt_failed"),
+    ],
+)
+def test_a_job_that_nobody_wants_any_more_is_not_bought_again(
+    connection: Connection, before: list[Event], event: Event, outcome: str
+) -> None:
+    [job] = claim(connection)
+    job = walk(connection, job, *before)
+    assert queue.cancel(connection, [job.id], now=5.0) == {"asked": 1}
+    ended = queue.move(connection, job, event, Facts(6.0, error="so it was"))
+    assert isinstance(ended, Job)
+    assert (ended.state, ended.fence) == (State.CANCELLED, queue.NOBODY)
+    detail = views.detail(connection, job.id)
+    assert (detail.job.state, detail.job.error) == (State.CANCELLED, "so it was")
+    assert detail.attempts[0].outcome == outcome
+    assert not detail.job.cancel_requested
+    assert job.id not in {j.id for j in claim(connection, 10, now=1e9)}
+
+
+def test_a_job_that_ended_has_nothing_left_to_cancel(connection: Connection) -> None:
+    [job] = claim(connection)
+    job = walk(connection, job, *DONE[:2])
+    queue.cancel(connection, [job.id], now=5.0)
+    ended = queue.move(connection, job, Event.ATTEMPTS_EXHAUSTED, Facts(6.0))
+    assert isinstance(ended, Job)
+    assert not ended.cancel_requested
+    assert views.to_cancel(connection, 1) == []
+    assert not views.current(connection, job.id).cancel_requested
+
+
+def test_an_unknown_job_that_nobody_wants_is_not_resubmitted_by_a_rule(
+    connection: Connection,
+) -> None:
+    [job] = claim(connection)
+    queue.cancel(connection, [job.id], now=5.0)
+    moved(connection, job, Event.UNCERTAIN)
+    assert decisions.resubmit_unknown(connection, 1, now=6.0) == 0
+    # A person who decides about it has the last word.
+    decisions.resolve(connection, [job.id], Resolution.RESUBMIT, now=7.0)
+    real = views.current(connection, job.id)
+    assert (real.state, real.cancel_requested) == (State.PENDING, False)
+
+
+def test_a_wish_to_cancel_outlives_the_doubt(connection: Connection) -> None:
+    adopted, proved = claim(connection, 2)
+    queue.cancel(connection, [adopted.id, proved.id], now=5.0)
+    for job in (adopted, proved):
+        moved(connection, job, Event.UNCERTAIN)
+    decisions.resolve(connection, [adopted.id], Resolution.ADOPT, now=6.0, request_id="found")
+    decisions.resolve(connection, [proved.id], Resolution.NEVER_ACCEPTED, now=6.0)
+    assert views.current(connection, proved.id).state is State.CANCELLED
+    look = control.look(connection, fence=1, batch_ids=[1], now=7.0)
+    assert [job.id for job in look.to_cancel] == [adopted.id]
+
+
+# --- whoever lost the lease writes nothing --------------------------------------------------------
+
+
+def test_a_worker_is_refused_from_the_moment_another_takes_the_lease(
+    connection: Connection,
+) -> None:
+    [job] = claim(connection)
+    queued = walk(connection, claim(connection)[0], Event.ACCEPTED)
+    later = 1.0 + leases.LEASE
+    leases.take(connection, ME, now=later)
+    # Nothing has been taken up yet, and still:
+    assert queue.move(connection, job, Event.ACCEPTED, Facts(later)) == Overtaken(job.id)
+    assert queue.move(connection, queued, Event.FINISHED, Facts(later)) == Overtaken(queued.id)
+    assert queue.not_cancellable(connection, queued) == Overtaken(queued.id)
+    with pytest.raises(LeaseLost):
+        control.look(connection, fence=1, batch_ids=[1], now=later)
+    with pytest.raises(LeaseLost):
+        queue.take_up(connection, fence=1, now=later)
+    with pytest.raises(LeaseLost, match="took over"):
+        leases.require(connection, 1)
+
+
+def test_a_worker_that_stopped_holds_nothing(connection: Connection) -> None:
+    [job] = claim(connection)
+    job = walk(connection, job, Event.ACCEPTED)
+    leases.release(connection, 99, 3.0)
+    assert views.current(connection, job.id).fence == 1
+    leases.release(connection, 1, 3.0)
+    assert views.current(connection, job.id).fence == queue.NOBODY
+    assert queue.move(connection, job, Event.FINISHED, Facts(4.0)) == Overtaken(job.id)
+
+
+def test_what_rests_is_not_touched_by_a_new_lease(connection: Connection) -> None:
+    [job] = claim(connection)
+    walk(connection, job, *DONE, Event.COLLECTED)
+    leases.take(connection, ME, now=1.0 + leases.LEASE)
+    assert views.current(connection, job.id).fence == 1
+
+
+# --- a request belongs to one attempt -------------------------------------------------------------
+
+
+def test_a_request_of_an_earlier_attempt_is_nobody_elses(connection: Connection) -> None:
+    [first] = claim(connection)
+    first = walk(connection, first, Event.ACCEPTED, Event.ATTEMPT_FAILED)
+    [again] = [job for job in claim(connection, 10) if job.id == first.id]
+    moved(connection, again, Event.UNCERTAIN)
+    other = views.current(connection, 2)
+    moved(connection, other, Event.UNCERTAIN)
+    for job_id, words in ((first.id, "earlier attempt"), (other.id, f"belongs to job {first.id}")):
+        with pytest.raises(NotFound, match=words):
+            decisions.resolve(
+                connection, [job_id], Resolution.ADOPT, now=5.0, request_id=f"r-{first.id}-1"
+            )
+    adopted = decisions.resolve(connection, [other.id], Resolution.ADOPT, now=5.0, request_id="n")
+    assert adopted == {"resolved": 1}
+    # Said twice, it is done once.
+    again_said = decisions.resolve(
+        connection, [other.id], Resolution.ADOPT, now=6.0, request_id="n"
+    )
+    assert again_said == {"left": 1}
+
+
+def test_an_adopted_job_goes_on_as_accepted(connection: Connection) -> None:
+    job = unknown(connection)
+    decisions.resolve(connection, [job.id], Resolution.ADOPT, now=5.0, request_id="found")
+    detail = views.detail(connection, job.id)
+    assert (detail.job.state, detail.job.request_id) == (State.QUEUED, "found")
+    [attempt] = detail.attempts
+    assert (attempt.request_id, attempt.accepted_at, attempt.outcome) == ("found", 5.0, None)
+    assert views.current(connection, job.id).tries == 1
+    assert [event.text for event in detail.events] == ["adopt found, by hand"]
+    assert duplicates(connection) == 0
+
+
+# --- paid once, unless somebody asked for more ----------------------------------------------------
+
+
+def test_a_result_that_could_not_be_read_is_read_again_and_not_bought(
+    connection: Connection,
+) -> None:
+    [job] = claim(connection)
+    job = walk(connection, job, *DONE, Event.UNCOLLECTABLE)
+    assert not job.delivered
+    assert queue.retry(connection, [job.id], now=5.0) == {"collecting": 1}
+    real = views.current(connection, job.id)
+    assert (real.state, real.request_id) == (State.COLLECTING, f"r-{job.id}-1")
+
+
+@pytest.mark.parametrize(
+    ("how", "counted"),
+    [
+        (Resolution.RESUBMIT, 1),
+        (Resolution.NEVER_ACCEPTED, 0),
+        (Resolution.GIVE_UP, 0),
+    ],
+)
+def test_each_resubmit_is_counted_as_a_possible_duplicate(
+    connection: Connection, how: Resolution, counted: int
+) -> None:
+    job = unknown(connection)
+    assert decisions.resolve(connection, [job.id], how, now=5.0) == {"resolved": 1}
+    assert decisions.resolve(connection, [job.id], how, now=5.0) == {"left": 1}
+    assert duplicates(connection) == counted
+
+
+def test_what_was_given_up_and_is_bought_after_all_counts_as_well(connection: Connection) -> None:
+    job = unknown(connection)
+    decisions.resolve(connection, [job.id], Resolution.GIVE_UP, now=5.0)
+    assert "nobody can tell" in (views.detail(connection, job.id).job.error or "")
+    assert queue.retry(connection, [job.id], now=6.0) == {"pending": 1}
+    assert duplicates(connection) == 1
+
+
+def test_a_resubmit_that_was_cancelled_and_retried_counts_once(connection: Connection) -> None:
+    job = unknown(connection)
+    decisions.resolve(connection, [job.id], Resolution.RESUBMIT, now=5.0)
+    queue.cancel(connection, [job.id], now=6.0)
+    assert queue.retry(connection, [job.id], now=7.0) == {"pending": 1}
+    assert duplicates(connection) == 1
+
+
+def test_a_rule_resubmits_each_job_once(connection: Connection) -> None:
+    job = unknown(connection)
+    assert decisions.resubmit_unknown(connection, 1, now=5.0) == 1
+    [again] = [j for j in claim(connection, 10) if j.id == job.id]
+    moved(connection, again, Event.UNCERTAIN)
+    assert decisions.resubmit_unknown(connection, 1, now=6.0) == 0
+    assert duplicates(connection) == 1
+
+
+def test_a_retry_starts_afresh(connection: Connection) -> None:
+    [job] = claim(connection)
+    job = walk(connection, job, Event.ACCEPTED)
+    moved(connection, job, Event.ATTEMPT_FAILED, not_before=500.0, error="once")
+    assert views.current(connection, job.id).tries == 1
+    assert claim(connection, 1, now=400.0)[0].id != job.id
+    [job] = [j for j in claim(connection, 10, now=500.0) if j.id == job.id]
+    moved(connection, job, Event.REJECTED, error="no")
+    queue.retry(connection, [job.id], now=7.0)
+    real = views.current(connection, job.id)
+    assert (real.tries, real.deferrals, real.request_id, real.fence) == (0, 0, None, 0)
+    assert real.attempt == 2
+    assert views.next_due(connection, [1]) == 0.0
+
+
+# --- history --------------------------------------------------------------------------------------
+
+
+def test_the_first_time_that_a_job_is_seen_running_is_kept(connection: Connection) -> None:
+    [job] = claim(connection)
+    job = walk(connection, job, Event.ACCEPTED)
+    for at, event in ((10.0, Event.SEEN_RUNNING), (11.0, Event.SEEN_QUEUED)):
+        result = queue.move(connection, job, event, Facts(at))
+        assert isinstance(result, Job)
+        job = result
+    queue.move(connection, job, Event.SEEN_RUNNING, Facts(12.0))
+    assert views.detail(connection, job.id).attempts[0].running_at == 10.0
+
+
+def test_a_cost_is_kept_with_its_attempt_only(connection: Connection) -> None:
+    [job] = claim(connection)
+    job = walk(connection, job, Event.ACCEPTED, Event.FINISHED)
+    moved(connection, job, Event.ATTEMPT_FAILED, cost=0.5, error="no")
+    [job] = [j for j in claim(connection, 10) if j.id == job.id]
+    first, second = views.detail(connection, job.id).attempts
+    assert (first.cost, first.outcome, first.error) == (0.5, "attempt_failed", "no")
+    assert (second.cost, second.outcome, second.error) == (None, None, None)
+
+
+def test_a_file_is_recorded_for_its_own_attempt_and_place(connection: Connection) -> None:
+    [job] = claim(connection)
+    job = walk(connection, job, *DONE)
+    delivered = queue.delivered(connection, job, ["u0", "u1"], None, 4.0)
+    assert isinstance(delivered, Job)
+    assert delivered.delivered
+    queue.stored(connection, delivered, queue.Stored(1, "/f1", 7, "aa", "video/mp4"), 5.0)
+    files = views.stored_files(connection, delivered)
+    assert [(files[n].path, files[n].bytes, files[n].content_type) for n in (0, 1)] == [
+        (None, None, None),
+        ("/f1", 7, "video/mp4"),
+    ]
+    other = replace(delivered, attempt=2)
+    assert views.stored_files(connection, other) == {}
+
+
+# --- halts ----------------------------------------------------------------------------------------
+
+
+def test_a_halt_is_said_once_and_gone_on_from_once(connection: Connection) -> None:
+    assert decisions.halt(connection, 1, "too many", decisions.Kind.HALT, now=5.0)
+    assert not decisions.halt(connection, 1, "again", decisions.Kind.HALT, now=6.0)
+    [batch] = views.all_batches(connection)
+    assert batch.halted == "too many"
+    assert decisions.go_on(connection, 1, now=7.0)
+    assert not decisions.go_on(connection, 1, now=8.0)
+    [batch] = views.all_batches(connection)
+    assert (batch.halted, batch.canaries_passed) == (None, True)
+    kinds = [decisions.Kind.HALT]
+    assert [e.text for e in views.newest_events(connection, kinds, 9)] == [
+        "gone on, by hand",
+        "too many",
+    ]
+
+
+def test_what_failed_before_going_on_is_forgiven(connection: Connection) -> None:
+    for job in claim(connection, 2):
+        moved(connection, job, Event.REJECTED)
+    decisions.halt(connection, 1, "too many", decisions.Kind.HALT, now=5.0)
+    decisions.go_on(connection, 1, now=6.0)
+    [batch] = views.all_batches(connection)
+    assert batch.forgiven == {"settled": 2, "failed": 2}
+
+
+# --- canaries -------------------------------------------------------------------------------------
+
+
+class InBlock(Spec):
+    """A job of a named block."""
+
+    def __init__(self, n: int, block: str) -> None:
+        super().__init__(n)
+        self.block = block
+
+
+def load_canaries(connection: Connection, each: int, numbers: dict[str, list[int]]) -> None:
+    run: dict[str, Any] = {"canary": each} if each else {}
+    header = replace(HEADER, name="canaries", run=run)
+    specs = [InBlock(n, block) for block, ns in numbers.items() for n in ns]
+    loading.load(connection, header, specs, now=1.0)
+
+
+def canaries(connection: Connection) -> list[int]:
+    rows = connection.exec_driver_sql(
+        "SELECT inputs FROM jobs WHERE canary AND batch_id = 2 ORDER BY id"
+    )
+    return [json.loads(row[0])["598_seed"] for row in rows]
+
+
+def test_the_first_few_of_each_block_are_its_canaries_at_every_load(
+    connection: Connection,
+) -> None:
+    blocks = {"a": [100, 101, 102], "b": [103], "c": [104, 105, 100]}
+    load_canaries(connection, 2, blocks)
+    assert canaries(connection) == [100, 101, 103, 104, 105]
+    load_canaries(connection, 2, blocks)
+    assert canaries(connection) == [100, 101, 103, 104, 105]
+    # A manifest may ask for other ones, for fewer, or for none.
+    load_canaries(connection, 1, {"a": [102, 101], "b": [103]})
+    assert canaries(connection) == [102, 103]
+    load_canaries(connection, 0, blocks)
+    assert canaries(connection) == []
+    load_canaries(connection, 1, {"a": [101]})
+    assert canaries(connection) == [101]
+
+
+@pytest.fixture
+def judged(connection: Connection) -> list[Job]:
+    """Two canary jobs of a batch of four, claimed."""
+    load_canaries(connection, 1, {"a": [100, 101], "b": [102, 103]})
+    found = queue.claim(connection, fence=1, batch_id=2, limit=9, now=2.0, canaries_only=True)
+    assert len(found) == 2
+    return found
+
+
+def test_the_rest_is_released_when_every_canary_succeeded(
+    connection: Connection, judged: list[Job]
+) -> None:
+    first, second = judged
+    walk(connection, first, *DONE, Event.COLLECTED)
+    assert decisions.judge_canaries(connection, 2, now=5.0) is None
+    assert views.all_batches(connection)[1].waits_for_canaries
+    walk(connection, second, *DONE, Event.COLLECTED)
+    told = decisions.judge_canaries(connection, 2, now=5.0)
+    assert told == "all 2 canary jobs succeeded; the rest is released"
+    assert not views.all_batches(connection)[1].waits_for_canaries
+
+
+@pytest.mark.parametrize("bad", [Event.REJECTED, Event.UNCERTAIN])
+def test_a_canary_that_ends_badly_halts_the_batch_once_none_is_open(
+    connection: Connection, judged: list[Job], bad: Event
+) -> None:
+    first, second = judged
+    moved(connection, first, bad)
+    assert decisions.judge_canaries(connection, 2, now=5.0) is None
+    walk(connection, second, *DONE, Event.COLLECTED)
+    told = decisions.judge_canaries(connection, 2, now=5.0)
+    assert told == "1 of 2 canary jobs did not succeed"
+    batch = views.all_batches(connection)[1]
+    assert (batch.halted, batch.waits_for_canaries) == (told, False)
+    assert tally.recount(connection, 2)[State.PENDING] == 2
