@@ -1,8 +1,8 @@
 """Halted batches, waiting for the account, unknown jobs, a backup in mid-run: real processes."""
 
 import asyncio
-import signal
 import re
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any

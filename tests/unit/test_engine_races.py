@@ -199,5 +199,18 @@ async def test_an_unanswered_cancel_waits_before_it_is_asked_again(
     assert calls == ["call", "call", "nap", "call", "call", "nap", "call", "call"]
 
 
+async def test_a_wish_to_cancel_ends_with_the_attempt_that_it_was_made_for(tmp_path: Path) -> None:
+    async with night(tmp_path, 1) as n:
+        with n.database.writing() as connection:
+            fence = leases.take(connection, leases.Identity.of_this_process(), 1.0)
+            [job] = queue.claim(connection, fence=fence, batch_id=1, limit=1, now=1.0)
+            back = queue.move(connection, job, Event.NOT_SENT, queue.Facts(2.0))
+    assert isinstance(back, Job)
+    run = a_run(Forgets())
+    run.to_cancel.add(job.id)
+    run._account_for(job, back, Event.NOT_SENT, queue.Facts(2.0))
+    assert run.to_cancel == set()
+
+
 def _no_failure(error: BaseException) -> None:
     raise AssertionError from error

@@ -23,7 +23,7 @@ from overnight.engine.pacing import Pace
 from overnight.engine.rate import Rates
 from overnight.engine.report import JobNotice, Notice
 from overnight.engine.retry import Decision, Policy
-from overnight.lifecycle import HELD, IN_BUDGET, Event, State
+from overnight.lifecycle import HELD, IN_BUDGET, IN_FLIGHT, Event, State
 from overnight.providers.base import Provider, Recovery
 from overnight.store import decisions, leases, queue, views
 from overnight.store.decisions import Kind
@@ -141,6 +141,9 @@ class Run:
             self.wake.set()
         if moved.state is State.PENDING:
             self.due = min(self.due, facts.not_before or facts.at)
+        if moved.state not in IN_FLIGHT:
+            # A wish is for the attempt that it was made for: the user may ask for the job again.
+            self.to_cancel.discard(moved.id)
         if moved.state in HELD:
             self.settled += 1
         if moved.state in HELD or event is Event.ATTEMPT_FAILED:
