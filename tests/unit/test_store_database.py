@@ -9,6 +9,7 @@ from sqlalchemy import Connection, create_engine
 
 from overnight.store import migrations
 from overnight.store.database import connect, locate, open_database, revision_of
+from overnight.store.database import upgrade as upgrade_database
 from overnight.store.errors import (
     DatabaseMissing,
     DatabaseOutdated,
@@ -61,8 +62,8 @@ def _schema(connection: Connection) -> dict[str, list[str]]:
 
 def test_upgrading_twice_changes_nothing(tmp_path: Path) -> None:
     with connect(str(tmp_path / "o.db"), create=True) as database:
-        assert migrations.upgrade(database) == (None, SCHEMA_HEAD)
-        assert migrations.upgrade(database) == (SCHEMA_HEAD, SCHEMA_HEAD)
+        assert upgrade_database(database) == (None, SCHEMA_HEAD)
+        assert upgrade_database(database) == (SCHEMA_HEAD, SCHEMA_HEAD)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_an_upgrade_refuses_a_newer_schema(tmp_path: Path) -> None:
     raw.commit()
     raw.close()
     with connect(str(path)) as database, pytest.raises(DatabaseTooNew, match="newer overnight"):
-        migrations.upgrade(database)
+        upgrade_database(database)
 
 
 def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:

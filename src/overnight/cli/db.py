@@ -24,14 +24,14 @@ def upgrade(db: str) -> int:
 
     Not while a worker is running: it would find another database than it knows.
     """
-    from overnight.store import migrations
     from overnight.store.database import connect, revision_of
+    from overnight.store.database import upgrade as upgrade_database
 
     output = Output()
     with connect(db) as database:
         if revision_of(database) is not None:
             require_no_worker(database)
-        before, after = migrations.upgrade(database)
+        before, after = upgrade_database(database)
         if before == after:
             output.say(f"{database} has the newest schema already ({after}).")
         else:

@@ -134,12 +134,9 @@ def open_database(named: str, *, create: bool = False) -> Database:
     try:
         revision = revision_of(database)
         if revision is None and create:
-            # Imported late: Alembic costs more than most commands take.
-            from overnight.store import migrations
-
-            migrations.upgrade(database)
-            revision = SCHEMA_HEAD
-        require_head(database, revision)
+            upgrade(database)
+        else:
+            require_head(database, revision)
     except BaseException:
         database.close()
         raise
@@ -172,13 +169,33 @@ def require_head(database: Database, revision: str | None) -> None:
         raise DatabaseOutdated(
             f"{database} is empty. Load a manifest into it with `overnight load FILE`."
         )
+    _require_known(database, revision)
+    raise DatabaseOutdated(
+        f"{database} has an older schema ({revision}; this overnight uses {SCHEMA_HEAD}). "
+        "Run `overnight db upgrade`; it is quick and keeps everything."
+    )
+
+
+def upgrade(database: Database) -> tuple[str | None, str]:
+    """Bring ``database`` to the newest schema, in one transaction; from and to are returned.
+
+    Raises :class:`DatabaseTooNew` for a schema that this program does not know.
+    """
+    # Imported late: Alembic costs more than most commands take.
+    from overnight.store import migrations
+
+    before = revision_of(database)
+    if before is not None:
+        _require_known(database, before)
+    with database.writing() as connection:
+        migrations.apply(connection)
+    return before, SCHEMA_HEAD
+
+
+def _require_known(database: Database, revision: str) -> None:
     # Revisions are numbered in order, so that an old program can tell newer from broken.
     if revision > SCHEMA_HEAD:
         raise DatabaseTooNew(
             f"{database} was written by a newer overnight (schema {revision}; this one knows "
             f"{SCHEMA_HEAD}). Upgrade overnight: pip install --upgrade overnight."
         )
-    raise DatabaseOutdated(
-        f"{database} has an older schema ({revision}; this overnight uses {SCHEMA_HEAD}). "
-        "Run `overnight db upgrade`; it is quick and keeps everything."
-    )

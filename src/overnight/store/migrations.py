@@ -7,10 +7,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-
-from overnight.store.database import Database, revision_of
-from overnight.store.errors import DatabaseTooNew
-from overnight.store.tables import SCHEMA_HEAD
+from sqlalchemy import Connection
 
 
 def location() -> Path:
@@ -27,23 +24,11 @@ def head() -> str:
     return revision
 
 
-def upgrade(database: Database) -> tuple[str | None, str]:
-    """Bring ``database`` to the newest schema, in one transaction; from and to are returned.
-
-    Raises :class:`~overnight.store.errors.DatabaseTooNew` for a schema that this program does
-    not know.
-    """
-    before = revision_of(database)
-    if before is not None and before > SCHEMA_HEAD:
-        raise DatabaseTooNew(
-            f"{database} was written by a newer overnight (schema {before}; this one knows "
-            f"{SCHEMA_HEAD}). Upgrade overnight: pip install --upgrade overnight."
-        )
+def apply(connection: Connection) -> None:
+    """Bring the database behind ``connection`` to the newest schema, in its transaction."""
     config = _config()
-    with database.writing() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-    return before, SCHEMA_HEAD
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def _config() -> Config:
