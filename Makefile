@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock clean
+.PHONY: help demo test check format lock clean simulate mutate crash
 
 help: ## What can be made here
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -26,6 +26,21 @@ check: $(VENV)/dev.done ## Run the linters, the type checker and the import cont
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+SEEDS ?= 1000
+FROM ?= 0
+simulate: $(VENV)/dev.done ## Play simulated nights of faults and crashes (SEEDS=10000 FROM=0)
+	@SIMULATION_SEEDS=$(SEEDS) SIMULATION_FROM=$(FROM) $(BIN)/python -m pytest -n 2 \
+		--dist worksteal tests/simulation/test_nights.py $(ARGS)
+
+mutate: $(VENV)/dev.done ## Change the heart of the code in one place after another: do tests notice?
+	@$(BIN)/python -c 'import cosmic_ray' 2>/dev/null || $(PIP) 'cosmic-ray>=8.4,<9'
+	@$(BIN)/python -m tests.mutation
+
+KILLS ?= 100
+SEED ?= 0
+crash: $(VENV)/dev.done ## Kill and freeze workers, at every place and at KILLS random moments
+	@KILLS=$(KILLS) SEED=$(SEED) $(BIN)/python -m pytest -n 2 --dist worksteal tests/crash $(ARGS)
 
 format: $(VENV)/dev.done ## Bring the code into shape
 	@$(BIN)/ruff format .

@@ -105,3 +105,34 @@ def test_backoff_uses_the_whole_range_from_nothing() -> None:
     assert min(waits) < 1.0
     assert max(waits) > 15.0
     assert 7.0 < sum(waits) / len(waits) < 9.0
+
+
+def test_the_bounds_are_those_that_people_are_told() -> None:
+    assert Policy() == Policy(
+        attempts=3,
+        turned_away=20,
+        first_wait=1.0,
+        longest_wait=300.0,
+        longest_retry_after=3600.0,
+    )
+
+
+@pytest.mark.parametrize("outcome", [base.Accepted("r"), base.Rejected("x"), base.Refused("x")])
+def test_an_answer_that_settles_the_submit_asks_nobody_to_wait(outcome: base.SubmitOutcome) -> None:
+    decision = after_submit(outcome, 5, POLICY, Random(1))
+    assert (decision.wait, decision.hold) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("tries", "ceiling"), [(1, 1.0), (2, 2.0), (3, 4.0)])
+def test_the_wait_after_a_failure_doubles_with_each_try(tries: int, ceiling: float) -> None:
+    policy = Policy(attempts=9)
+    waits = [
+        after_failure(base.Failed("x"), tries, policy, Random(seed)).wait for seed in range(200)
+    ]
+    assert 0.9 * ceiling < max(waits) <= ceiling
+    assert min(waits) < 0.1 * ceiling
+
+
+def test_a_retry_after_in_the_past_is_none() -> None:
+    assert after_submit(base.Throttled(retry_after=-5.0), 0, POLICY, Random(1)).hold == 0.0
+    assert 0.0 <= backoff(0, POLICY, Random(1), -5.0) <= 1.0

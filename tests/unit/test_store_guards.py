@@ -82,11 +82,24 @@ def test_a_job_that_nobody_wants_any_more_is_not_bought_again(
     ended = queue.move(connection, job, event, Facts(6.0, error="so it was"))
     assert isinstance(ended, Job)
     assert (ended.state, ended.fence) == (State.CANCELLED, queue.NOBODY)
+    assert ended == views.current(connection, job.id)
     detail = views.detail(connection, job.id)
     assert (detail.job.state, detail.job.error) == (State.CANCELLED, "so it was")
     assert detail.attempts[0].outcome == outcome
     assert not detail.job.cancel_requested
     assert job.id not in {j.id for j in claim(connection, 10, now=1e9)}
+
+
+def test_a_job_that_the_provider_will_not_cancel_goes_on_as_it_was(
+    connection: Connection,
+) -> None:
+    [job] = claim(connection)
+    job = walk(connection, job, *DONE[:2])
+    queue.cancel(connection, [job.id], now=5.0)
+    wanted = views.current(connection, job.id)
+    assert wanted.cancel_requested
+    assert queue.not_cancellable(connection, wanted) == replace(wanted, cancel_requested=False)
+    assert not views.current(connection, job.id).cancel_requested
 
 
 def test_a_job_that_ended_has_nothing_left_to_cancel(connection: Connection) -> None:
@@ -155,6 +168,12 @@ def test_a_worker_that_stopped_holds_nothing(connection: Connection) -> None:
     leases.release(connection, 1, 3.0)
     assert views.current(connection, job.id).fence == queue.NOBODY
     assert queue.move(connection, job, Event.FINISHED, Facts(4.0)) == Overtaken(job.id)
+
+
+def test_a_submit_key_is_long_enough_to_be_nobody_elses(connection: Connection) -> None:
+    keys = {job.submit_key for job in claim(connection, 6)}
+    assert len(keys) == 6
+    assert {len(key) for key in keys} == {32}
 
 
 def test_what_rests_is_not_touched_by_a_new_lease(connection: Connection) -> None:
@@ -271,6 +290,22 @@ def test_a_retry_starts_afresh(connection: Connection) -> None:
     assert views.next_due(connection, [1]) == 0.0
 
 
+def test_each_resubmit_is_counted_with_its_job(connection: Connection) -> None:
+    job = unknown(connection)
+    decisions.resolve(connection, [job.id], Resolution.RESUBMIT, now=5.0)
+    rows = connection.exec_driver_sql("SELECT resubmits FROM jobs ORDER BY id").scalars().all()
+    assert rows == [1, 0, 0, 0, 0, 0]
+
+
+def test_a_command_reaches_each_of_many_jobs_once(database: Database) -> None:
+    load(database, 1_100)
+    with database.writing() as connection:
+        everything = views.ids(connection, views.Filter())
+        assert queue.cancel(connection, everything, now=5.0) == {"cancelled": 1_100}
+        assert queue.retry(connection, everything, now=6.0) == {"pending": 1_100}
+        assert [job.id for job in queue.by_id(connection, everything)] == everything
+
+
 # --- history --------------------------------------------------------------------------------------
 
 
@@ -301,6 +336,8 @@ def test_a_file_is_recorded_for_its_own_attempt_and_place(connection: Connection
     delivered = queue.delivered(connection, job, ["u0", "u1"], None, 4.0)
     assert isinstance(delivered, Job)
     assert delivered.delivered
+    # Whoever takes over knows it too, and never buys it again.
+    assert views.current(connection, job.id).delivered
     queue.stored(connection, delivered, queue.Stored(1, "/f1", 7, "aa", "video/mp4"), 5.0)
     files = views.stored_files(connection, delivered)
     assert [(files[n].path, files[n].bytes, files[n].content_type) for n in (0, 1)] == [

@@ -217,7 +217,8 @@ def _unless_unwanted(connection: Connection, job: Job, facts: Facts) -> Job:
     if not connection.scalar(query):
         return job
     move_resting(connection, job, Event.CANCELLED, facts.at, error=facts.error)
-    return replace(job, state=State.CANCELLED, fence=NOBODY, cancel_requested=False)
+    [cancelled] = by_id(connection, [job.id])
+    return cancelled
 
 
 def _after(job: Job, event: Event, facts: Facts) -> Job:
