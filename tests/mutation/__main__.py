@@ -1,6 +1,7 @@
 """Mutation testing: change the heart of the program in one place, and see whether a test notices.
 
     make mutate
+    python -m tests.mutation overnight.store.queue    # one module only
 
 The changes are cosmic-ray's. They are tried here and not by its own command, which edits files in
 place and starts Python anew for each: a child process is forked with everything but ``overnight``
@@ -31,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 MODULES = ("overnight.lifecycle", "overnight.engine.retry", "overnight.store.queue")
 TESTS = [
     str(ROOT / "tests" / "unit" / f"test_{name}.py")
-    for name in ("store_guards", "store_queue", "engine_retry", "lifecycle")
+    for name in ("store_guards", "store_reach", "store_queue", "engine_retry", "lifecycle")
 ]
 AT_ONCE = int(os.environ.get("MUTANTS_AT_ONCE", os.cpu_count() or 1))
 PATIENCE = 180
@@ -187,7 +188,7 @@ def main() -> int:
         if os.waitpid(start(None), 0)[1] != 0:
             say("The tests fail without any change; mend that first.")
             return 1
-        every = [mutant for module in MODULES for mutant in mutants(module)]
+        every = [mutant for module in sys.argv[1:] or MODULES for mutant in mutants(module)]
         say(f"{len(every)} changes, {AT_ONCE} at a time")
         unnoticed = survivors(every)
     share = 1 - len(unnoticed) / len(every)

@@ -2,53 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
 from overnight.lifecycle import Event, State
-from overnight.store import control, decisions, leases, loading, queue, tally, views
+from overnight.store import control, decisions, leases, queue, views
 from overnight.store.database import Database
 from overnight.store.decisions import Resolution
 from overnight.store.errors import LeaseLost, NotFound
 from overnight.store.job import Job
 from overnight.store.queue import Facts, Overtaken
-from tests.unit.test_store_queue import HEADER, ME, Spec, claim, load, moved
+from tests.unit.store_walks import DONE, connection, duplicates, unknown, walk
+from tests.unit.test_store_queue import ME, claim, load, moved
 
-DONE = [Event.ACCEPTED, Event.SEEN_RUNNING, Event.FINISHED]
-
-
-@pytest.fixture
-def connection(database: Database) -> Iterator[Connection]:
-    """One write transaction over six pending jobs, with a worker's lease in it."""
-    load(database, 6)
-    with database.writing() as connection:
-        assert leases.take(connection, ME, now=1.0) == 1
-        yield connection
-        for batch in views.all_batches(connection):
-            assert tally.recount(connection, batch.id) == batch.states
-
-
-def walk(connection: Connection, job: Job, *events: Event) -> Job:
-    for event in events:
-        request = f"r-{job.id}-{job.attempt}" if event is Event.ACCEPTED else None
-        job = moved(connection, job, event, request_id=request)
-    return job
-
-
-def duplicates(connection: Connection) -> int:
-    [batch] = views.all_batches(connection)
-    return batch.possible_duplicates
-
-
-def unknown(connection: Connection) -> Job:
-    [job] = claim(connection)
-    return moved(connection, job, Event.UNCERTAIN, error="?")
-
+__all__ = ["connection"]
+"""A fixture."""
 
 # --- a wish to cancel outlives whatever the worker writes meanwhile -------------------------------
 
@@ -266,6 +236,19 @@ def test_a_resubmit_that_was_cancelled_and_retried_counts_once(connection: Conne
     assert duplicates(connection) == 1
 
 
+def test_a_job_that_is_left_alone_does_not_stop_those_behind_it(connection: Connection) -> None:
+    waiting, broken, unsure = claim(connection, 3)
+    moved(connection, waiting, Event.THROTTLED)
+    moved(connection, broken, Event.REJECTED)
+    moved(connection, unsure, Event.UNCERTAIN)
+    chosen = [waiting.id, broken.id, unsure.id]
+    assert queue.retry(connection, chosen, now=5.0) == {"left": 2, "pending": 1}
+    assert decisions.resolve(connection, chosen, Resolution.GIVE_UP, now=6.0) == {
+        "left": 2,
+        "resolved": 1,
+    }
+
+
 def test_a_rule_resubmits_each_job_once(connection: Connection) -> None:
     job = unknown(connection)
     assert decisions.resubmit_unknown(connection, 1, now=5.0) == 1
@@ -346,110 +329,3 @@ def test_a_file_is_recorded_for_its_own_attempt_and_place(connection: Connection
     ]
     other = replace(delivered, attempt=2)
     assert views.stored_files(connection, other) == {}
-
-
-# --- halts ----------------------------------------------------------------------------------------
-
-
-def test_a_halt_is_said_once_and_gone_on_from_once(connection: Connection) -> None:
-    assert decisions.halt(connection, 1, "too many", decisions.Kind.HALT, now=5.0)
-    assert not decisions.halt(connection, 1, "again", decisions.Kind.HALT, now=6.0)
-    [batch] = views.all_batches(connection)
-    assert batch.halted == "too many"
-    assert decisions.go_on(connection, 1, now=7.0)
-    assert not decisions.go_on(connection, 1, now=8.0)
-    [batch] = views.all_batches(connection)
-    assert (batch.halted, batch.canaries_passed) == (None, True)
-    kinds = [decisions.Kind.HALT]
-    assert [e.text for e in views.newest_events(connection, kinds, 9)] == [
-        "gone on, by hand",
-        "too many",
-    ]
-
-
-def test_what_failed_before_going_on_is_forgiven(connection: Connection) -> None:
-    for job in claim(connection, 2):
-        moved(connection, job, Event.REJECTED)
-    decisions.halt(connection, 1, "too many", decisions.Kind.HALT, now=5.0)
-    decisions.go_on(connection, 1, now=6.0)
-    [batch] = views.all_batches(connection)
-    assert batch.forgiven == {"settled": 2, "failed": 2}
-
-
-# --- canaries -------------------------------------------------------------------------------------
-
-
-class InBlock(Spec):
-    """A job of a named block."""
-
-    def __init__(self, n: int, block: str) -> None:
-        super().__init__(n)
-        self.block = block
-
-
-def load_canaries(connection: Connection, each: int, numbers: dict[str, list[int]]) -> None:
-    run: dict[str, Any] = {"canary": each} if each else {}
-    header = replace(HEADER, name="canaries", run=run)
-    specs = [InBlock(n, block) for block, ns in numbers.items() for n in ns]
-    loading.load(connection, header, specs, now=1.0)
-
-
-def canaries(connection: Connection) -> list[int]:
-    rows = connection.exec_driver_sql(
-        "SELECT inputs FROM jobs WHERE canary AND batch_id = 2 ORDER BY id"
-    )
-    return [json.loads(row[0])["598_seed"] for row in rows]
-
-
-def test_the_first_few_of_each_block_are_its_canaries_at_every_load(
-    connection: Connection,
-) -> None:
-    blocks = {"a": [100, 101, 102], "b": [103], "c": [104, 105, 100]}
-    load_canaries(connection, 2, blocks)
-    assert canaries(connection) == [100, 101, 103, 104, 105]
-    load_canaries(connection, 2, blocks)
-    assert canaries(connection) == [100, 101, 103, 104, 105]
-    # A manifest may ask for other ones, for fewer, or for none.
-    load_canaries(connection, 1, {"a": [102, 101], "b": [103]})
-    assert canaries(connection) == [102, 103]
-    load_canaries(connection, 0, blocks)
-    assert canaries(connection) == []
-    load_canaries(connection, 1, {"a": [101]})
-    assert canaries(connection) == [101]
-
-
-@pytest.fixture
-def judged(connection: Connection) -> list[Job]:
-    """Two canary jobs of a batch of four, claimed."""
-    load_canaries(connection, 1, {"a": [100, 101], "b": [102, 103]})
-    found = queue.claim(connection, fence=1, batch_id=2, limit=9, now=2.0, canaries_only=True)
-    assert len(found) == 2
-    return found
-
-
-def test_the_rest_is_released_when_every_canary_succeeded(
-    connection: Connection, judged: list[Job]
-) -> None:
-    first, second = judged
-    walk(connection, first, *DONE, Event.COLLECTED)
-    assert decisions.judge_canaries(connection, 2, now=5.0) is None
-    assert views.all_batches(connection)[1].waits_for_canaries
-    walk(connection, second, *DONE, Event.COLLECTED)
-    told = decisions.judge_canaries(connection, 2, now=5.0)
-    assert told == "all 2 canary jobs succeeded; the rest is released"
-    assert not views.all_batches(connection)[1].waits_for_canaries
-
-
-@pytest.mark.parametrize("bad", [Event.REJECTED, Event.UNCERTAIN])
-def test_a_canary_that_ends_badly_halts_the_batch_once_none_is_open(
-    connection: Connection, judged: list[Job], bad: Event
-) -> None:
-    first, second = judged
-    moved(connection, first, bad)
-    assert decisions.judge_canaries(connection, 2, now=5.0) is None
-    walk(connection, second, *DONE, Event.COLLECTED)
-    told = decisions.judge_canaries(connection, 2, now=5.0)
-    assert told == "1 of 2 canary jobs did not succeed"
-    batch = views.all_batches(connection)[1]
-    assert (batch.halted, batch.waits_for_canaries) == (told, False)
-    assert tally.recount(connection, 2)[State.PENDING] == 2
