@@ -111,17 +111,30 @@ def test_a_wish_and_a_resubmit_are_one_jobs_own(connection: Connection) -> None:
     assert back.state is State.PENDING
 
 
-def test_what_is_taken_up_keeps_to_itself(connection: Connection) -> None:
+@pytest.mark.parametrize("resting", [0, 1])
+def test_what_is_taken_up_keeps_to_itself(connection: Connection, resting: int) -> None:
     """A job that a person has moved to rest keeps its fence of nobody."""
-    first, second = claim(connection, 2)
-    moved(connection, first, Event.REJECTED)
-    queue.retry(connection, [first.id], now=4.0)
-    walk(connection, second, Event.ACCEPTED)
+    jobs = claim(connection, 2)
+    rests, goes_on = jobs[resting], jobs[1 - resting]
+    moved(connection, rests, Event.REJECTED)
+    queue.retry(connection, [rests.id], now=4.0)
+    walk(connection, goes_on, Event.ACCEPTED)
     later = 1.0 + leases.LEASE
     fence = leases.take(connection, ME, now=later)
     taken, lost = queue.take_up(connection, fence=fence, now=later)
-    assert ([job.id for job in taken], lost) == ([second.id], 0)
-    assert views.current(connection, first.id).fence == queue.NOBODY
+    assert ([job.id for job in taken], lost) == ([goes_on.id], 0)
+    assert views.current(connection, rests.id).fence == queue.NOBODY
+
+
+def test_an_old_attempt_in_the_same_state_is_refused(connection: Connection) -> None:
+    [job] = claim(connection)
+    old = walk(connection, job, Event.ACCEPTED)
+    moved(connection, old, Event.ATTEMPT_FAILED)
+    [job] = [j for j in claim(connection, 6) if j.id == old.id]
+    new = walk(connection, job, Event.ACCEPTED)
+    assert (old.state, old.fence) == (new.state, new.fence)
+    assert queue.move(connection, old, Event.FINISHED, Facts(9.0)) == Overtaken(old.id)
+    assert views.current(connection, new.id).state is State.QUEUED
 
 
 def test_a_possible_duplicate_is_its_own_batchs(connection: Connection) -> None:
