@@ -230,7 +230,7 @@ async def test_an_unknown_model_is_not_found(client: Client) -> None:
 
 async def test_the_catalogue_lists_and_describes(client: Client) -> None:
     _, listed = await client.ask("GET", "/v1/models")
-    assert (listed["total"], listed["limit"], listed["offset"]) == (1, 50, 0)
+    assert (listed["total"], listed["limit"], listed["offset"]) == (4, 50, 0)
     model = listed["models"][0]
     assert (model["model_id"], model["base_price_usd"], model["price_unit"]) == (
         MODEL,
@@ -249,11 +249,15 @@ async def test_the_catalogue_lists_and_describes(client: Client) -> None:
     ("query", "total", "shown"),
     [
         ("search=nothing-like-it", 0, 0),
-        ("kind=video", 1, 1),
+        ("search=LANTERN", 2, 2),
+        ("search=plain%20input%20names", 1, 1),
+        ("kind=video", 4, 4),
         ("kind=audio", 0, 0),
-        ("category=image-to-video", 1, 1),
+        ("category=image-to-video", 3, 3),
         ("category=upscaling", 0, 0),
-        ("offset=1", 1, 0),
+        ("offset=1&limit=2", 4, 2),
+        ("offset=3&limit=2", 4, 1),
+        ("offset=4", 4, 0),
     ],
 )
 async def test_the_catalogue_can_be_searched(
@@ -266,6 +270,45 @@ async def test_the_catalogue_can_be_searched(
 @pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "offset=-1"])
 async def test_pages_have_limits(client: Client, query: str) -> None:
     assert (await client.ask("GET", f"/v1/models?{query}"))[0] == 422
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "micro"),
+    [
+        ("emulator/lantern/text-to-video", {"prompt": "a kite"}, 80_000),
+        ("emulator/lantern/text-to-video", {"prompt": "a kite", "duration": 8}, 160_000),
+        (
+            "emulator/lantern/image-to-video",
+            {"prompt": "a kite", "image_url": "https://example.org/kite.png"},
+            80_000,
+        ),
+        (
+            "emulator/mosaic/references-to-video",
+            {"prompt": "a kite", "images": ["https://example.org/kite.png"]},
+            150_000,
+        ),
+        (MODEL, INPUTS, 250_000),
+    ],
+)
+async def test_each_model_has_its_own_price(
+    client: Client, clock: Clock, model: str, inputs: dict[str, Any], micro: int
+) -> None:
+    status, request = await client.ask("POST", f"/v1/models/{model}", json=inputs)
+    assert status == 200, request
+    assert client.emulator.service.balance_micro == 1_000_000 - micro
+    clock.now += 10
+    _, result = await client.ask("GET", f"{request['result_url']}?include_cost=true")
+    assert (result["status"], result["cost"]) == ("succeeded", micro / 1_000_000)
+
+
+async def test_the_invented_models_check_their_inputs(client: Client) -> None:
+    path = "/v1/models/emulator/mosaic/references-to-video"
+    inputs = {"prompt": "a kite", "images": [], "duration": 5}
+    status, answer = await client.ask("POST", path, json=inputs)
+    assert (status, answer["error_code"]) == (422, 422001)
+    assert "images" in answer["error_message"]
+    assert "duration" in answer["error_message"]
+    assert client.emulator.service.balance_micro == 1_000_000
 
 
 async def test_stray_calls_are_counted(client: Client) -> None:

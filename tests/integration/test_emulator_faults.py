@@ -426,6 +426,39 @@ async def test_dropped_media_can_be_fetched_again(client: Client) -> None:
     assert (await client.call("GET", url)).body == whole
 
 
+# --- ranges that lie, and bad clips ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["ignored", "start", "total", "etag", "bytes"])
+async def test_a_lie_about_a_range(client: Client, how: str) -> None:
+    _, url, whole = await finished_media(client)
+    asked = {"headers": {"Range": "bytes=100-"}}
+    honest = await client.call("GET", url, **asked)
+    assert (honest.status, honest.body) == (206, whole[100:])
+    client.emulator.faults.add(f"media:range-lies,as={how}")
+    lie = await client.call("GET", url, **asked)
+    told = {name: lie.headers.get(name) for name in ("Content-Range", "ETag")}
+    true = {name: honest.headers[name] for name in ("Content-Range", "ETag")}
+    assert (lie.status, lie.body, told) == {
+        "ignored": (200, whole, true | {"Content-Range": None}),
+        "start": (206, whole, true | {"Content-Range": "bytes 0-4095/4096"}),
+        "total": (206, whole[100:], true | {"Content-Range": "bytes 100-4095/40960"}),
+        "etag": (206, whole[100:], true | {"ETag": '"another"'}),
+        "bytes": (206, whole[: len(whole) - 100], true),
+    }[how]
+    assert (await client.call("GET", url)).body == whole
+
+
+async def test_a_page_may_call_itself_a_clip_and_a_file_may_be_empty(client: Client) -> None:
+    _, url, _ = await finished_media(client)
+    client.emulator.faults.add("media:html@1x,as=mp4")
+    client.emulator.faults.add("media:empty@1x")
+    page, nothing = await client.call("GET", url), await client.call("GET", url)
+    assert (page.status, page.kind) == (200, "video/mp4")
+    assert page.body.startswith(b"<!DOCTYPE html>")
+    assert (nothing.status, nothing.kind, nothing.body) == (200, "video/mp4", b"")
+
+
 # --- every fault, for every call that it can strike ---------------------------------------------
 
 WAITS = {"hang", "hang-after"}
@@ -451,7 +484,9 @@ async def test_every_fault_strikes_every_call_that_it_names(client: Client, faul
     }
     for call in sorted(fault.calls):
         method, url = calls[call]
-        body = {"json": INPUTS} if call is Call.SUBMIT else {}
+        body: dict[str, Any] = {"json": INPUTS} if call is Call.SUBMIT else {}
+        if fault.name == "range-lies":
+            body = {"headers": {"Range": "bytes=10-"}}
         honest = await client.call(method, url, **body)
         assert honest.lost == ""
         more = ",delay=0" if fault.name == "slow" else ""

@@ -93,3 +93,22 @@ def test_node_numbers_are_dropped(raw: str, name: str) -> None:
 )
 def test_titles_as_one_word(title: str, word: str) -> None:
     assert slug(title) == word
+
+
+@pytest.mark.parametrize(
+    ("raw", "title", "best"),
+    [
+        # A name without node numbers is as good as a title, and shorter words win.
+        ("image_url", "First Frame", "image_url"),
+        ("num_inference_steps", "Steps", "steps"),
+        ("598_cfg", "Guidance Scale", "cfg"),
+        ("7_x", "A Very Long Title", "x"),
+        ("motion", "", "motion"),
+    ],
+)
+def test_the_best_name_is_the_shortest_without_node_numbers(
+    raw: str, title: str, best: str
+) -> None:
+    model = Model.from_schema("m", {"properties": {raw: {"title": title}}})
+    assert model.shortest(raw) == best
+    assert model.resolve(best) == raw

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from overnight.catalog import (
     Catalog,
+    Entry,
     Kind,
     Media,
     Model,
@@ -270,7 +271,9 @@ def test_rules_that_are_not_json_schema_are_an_error_when_they_are_needed() -> N
 def test_an_unknown_model_names_the_nearest() -> None:
     with pytest.raises(UnknownModel) as caught:
         bundled_catalog().find("community/wan-2-1/fusion/image-to-video")
-    assert caught.value.hint == 'did you mean "community/wan-2-1/fusionx/image-to-video"?'
+    assert caught.value.hint.startswith('did you mean "community/wan-2-1/fusionx/image-to-video"?')
+    for way in ("overnight models --refresh", "--schema FILE", "validate: off"):
+        assert way in caught.value.hint
     with pytest.raises(UnknownModel) as caught:
         bundled_catalog().find("zzz")
     assert caught.value.hint.startswith("known models: community/")
@@ -286,8 +289,9 @@ def test_the_first_source_that_has_a_model_decides() -> None:
         def model_ids(self) -> list[str]:
             return ["m"]
 
-        def input_schema(self, model_id: str) -> dict[str, Any] | None:
-            return {"properties": {"a": {"title": self.title}}} if model_id == "m" else None
+        def entry(self, model_id: str) -> Entry | None:
+            schema = {"properties": {"a": {"title": self.title}}}
+            return Entry("m", schema) if model_id == "m" else None
 
     catalog = Catalog([Given("first"), Given("second")])
     assert catalog.find("m").inputs[0].title == "first"

@@ -13,6 +13,7 @@ from overnight.catalog import Model, bundled_catalog
 from overnight.emulator import Emulator, EmulatorError, Settings
 from overnight.emulator.asked import shot, work
 from overnight.emulator.clips import render
+from overnight.emulator.models import emulated_catalog
 from overnight.emulator.scene import Shot
 
 SEED_MODEL = "community/wan-2-1/fusionx/image-to-video"
@@ -106,3 +107,20 @@ async def test_without_pyav_clips_are_refused_at_the_start(monkeypatch: pytest.M
         await Emulator(Settings(media="clip")).start()
     async with Emulator(Settings(media="bytes")) as emulator:
         assert emulator.base_url
+
+
+@pytest.mark.parametrize(
+    ("inputs", "size", "frames", "rate"),
+    [
+        ({}, (852, 480), 64, 16),
+        ({"duration": 8, "fps": 10}, (852, 480), 80, 10),
+        ({"resolution": "360p", "aspect_ratio": "9:16"}, (360, 640), 64, 16),
+        ({"aspect_ratio": "1:1"}, (480, 480), 64, 16),
+    ],
+)
+def test_a_length_in_seconds_and_an_aspect_ratio_are_understood(
+    inputs: dict[str, object], size: tuple[int, int], frames: int, rate: int
+) -> None:
+    model = emulated_catalog().find("emulator/lantern/text-to-video")
+    asked = shot(model, {"prompt": "a kite", **inputs}, "ef" * 32)
+    assert ((asked.width, asked.height), asked.frames, asked.rate) == (size, frames, rate)

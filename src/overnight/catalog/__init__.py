@@ -1,11 +1,13 @@
-"""What models accept: their inputs, the short names people may use for them, and the check of a
-value before anybody pays for it.
+"""What models accept and cost: their inputs, the short names people may use for them, their prices,
+and the check of a value before anybody pays for it.
 
-Pure: schemas are data, either shipped in ``bundled/`` or handed over by another
-:class:`~overnight.catalog.lookup.Source`. The schema check itself is compiled on first use, so
-importing this package stays cheap.
+Schemas are data: shipped in ``bundled/``, kept from the provider's catalogue
+(:mod:`overnight.catalog.cache`) or given in a file (:mod:`overnight.catalog.given`); nothing here
+calls anybody. The schema check itself is compiled on first use, so importing this package stays
+cheap.
 """
 
+from overnight.catalog.entry import Entry, Origin, Price
 from overnight.catalog.lookup import Catalog, Source, UnknownModel, bundled_catalog
 from overnight.catalog.model import AmbiguousAlias, InputProblem, Model
 from overnight.catalog.nearest import nearest
@@ -14,11 +16,14 @@ from overnight.catalog.schema import InputSpec, Kind, Media, SchemaError
 __all__ = [
     "AmbiguousAlias",
     "Catalog",
+    "Entry",
     "InputProblem",
     "InputSpec",
     "Kind",
     "Media",
     "Model",
+    "Origin",
+    "Price",
     "SchemaError",
     "Source",
     "UnknownModel",

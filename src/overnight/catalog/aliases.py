@@ -19,7 +19,7 @@ from overnight.catalog.schema import InputSpec
 class Aliases:
     """``owner`` leads from an alias to its raw name; ``shared`` from a name that more than one
     input could have to all of their raw names; ``best`` from a raw name to the shortest name that
-    means it (the raw name where it has no alias)."""
+    means it (a raw name with node numbers only where it has no alias)."""
 
     owner: Mapping[str, str]
     shared: Mapping[str, tuple[str, ...]]
@@ -48,6 +48,8 @@ def _candidates(spec: InputSpec) -> list[str]:
 
 def _best(raw: str, owner: Mapping[str, str]) -> str:
     mine = [alias for alias, name in owner.items() if name == raw]
+    if without_nodes(raw) == raw:
+        mine.append(raw)
     return min(mine, key=lambda alias: (len(alias), alias), default=raw)
 
 

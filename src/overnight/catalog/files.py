@@ -7,14 +7,43 @@ login. Community models also take the names of RunComfy's own example files.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from overnight.catalog.schema import InputSpec
+from overnight.catalog.schema import InputSpec, Media
 
 _EXAMPLE = re.compile(
     r"RunComfy_examples_\w+\.(png|jpe?g|webp|gif|mp4|mov|webm|mp3|wav)", re.IGNORECASE
 )
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+
+
+_MB = 1024 * 1024
+"""Bytes. RunComfy does not say whether its MB are these or a million: the larger reading refuses
+nothing that might do."""
+_LARGEST = {Media.IMAGE: 50 * _MB, Media.VIDEO: 100 * _MB}
+"""Bytes that RunComfy's documents allow a file to have; they name no limit for sounds."""
+
+
+def largest(spec: InputSpec) -> int | None:
+    """The most bytes that an input's file may have, by the schema's own ``file_size_mb<`` or
+    else by the provider's documents; None where neither says."""
+    for rule in spec.validations:
+        if isinstance(rule, Mapping) and rule.get("validation_rule") == "file_size_mb<":
+            try:
+                limit = float(rule.get("validation_value", ""))
+            except (TypeError, ValueError):
+                continue
+            if 0 < limit < 1e6:
+                return round(limit * _MB)
+    return _LARGEST.get(spec.media) if spec.media is not None else None
+
+
+def is_example(spec: InputSpec, address: object) -> bool:
+    """Whether the provider has the file itself: one of RunComfy's examples, or the default."""
+    return isinstance(address, str) and (
+        address == spec.default or _EXAMPLE.fullmatch(address) is not None
+    )
 
 
 def address_problem(spec: InputSpec, address: object) -> tuple[str, str | None] | None:
@@ -24,7 +53,7 @@ def address_problem(spec: InputSpec, address: object) -> tuple[str, str | None] 
     """
     if not isinstance(address, str):
         return None  # the schema allows something that is not an address
-    if address == spec.default or _EXAMPLE.fullmatch(address):
+    if is_example(spec, address):
         return None
     scheme = _SCHEME.match(address)
     word = scheme.group(1).lower() if scheme else None

@@ -7,12 +7,16 @@ ours (:mod:`overnight.catalog.wording`).
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from overnight.catalog import aliases, files, wording
+from overnight.catalog.entry import Entry, Price
+from overnight.catalog.measures import Measures
 from overnight.catalog.nearest import nearest
 from overnight.catalog.schema import InputSpec, Kind, SchemaError, read_input, standard
 
@@ -49,9 +53,16 @@ class Model:
     inputs: tuple[InputSpec, ...]
     input_schema: Mapping[str, Any]
     """The schema as the catalogue gave it."""
+    entry: Entry = field(repr=False)
+    """What else the catalogue says of it."""
 
     @classmethod
-    def from_schema(cls, model_id: str, input_schema: object) -> Model:
+    def from_entry(cls, entry: Entry) -> Model:
+        """Read a catalogue's entry. Raises :class:`SchemaError` when its schema can't be used."""
+        return cls.from_schema(entry.model_id, entry.input_schema, entry)
+
+    @classmethod
+    def from_schema(cls, model_id: str, input_schema: object, entry: Entry | None = None) -> Model:
         """Read a catalogue's ``input_schema``. Raises :class:`SchemaError`."""
         properties = input_schema.get("properties") if isinstance(input_schema, Mapping) else None
         if not isinstance(input_schema, Mapping) or not isinstance(properties, Mapping):
@@ -62,7 +73,23 @@ class Model:
             read_input(name, schema, required=name in required)
             for name, schema in properties.items()
         )
-        return cls(model_id, tuple(specs), input_schema)
+        return cls(model_id, tuple(specs), input_schema, entry or Entry(model_id, input_schema))
+
+    @property
+    def price(self) -> Price | None:
+        """The catalogue's price, with its date and where it is from; None when it gives none."""
+        return self.entry.price
+
+    @cached_property
+    def schema_digest(self) -> str:
+        """SHA-256, in hexadecimal, of the input schema as JSON with sorted keys and no spaces: the
+        same for schemas that say the same."""
+        return schema_digest(self.input_schema)
+
+    @cached_property
+    def measures(self) -> Measures:
+        """Which inputs say how much is asked for."""
+        return Measures.of(self.aliases, frozenset(self.by_name))
 
     @cached_property
     def by_name(self) -> Mapping[str, InputSpec]:
@@ -152,6 +179,10 @@ class Model:
                 found.append(problem)
         return found
 
+    def require_usable(self) -> None:
+        """Compile the rules of every input now. Raises :class:`SchemaError` when they can't be."""
+        assert self._one is not None
+
     def _unknown(self, name: str) -> InputProblem:
         close = nearest(name, self.by_name)
         hint = f'did you mean "{close}"?' if close else f"known: {', '.join(self.by_name)}"
@@ -176,6 +207,12 @@ class Model:
                     "that are not JSON Schema."
                 ) from error
         return compiled
+
+
+def schema_digest(input_schema: Mapping[str, Any]) -> str:
+    """See :attr:`Model.schema_digest`."""
+    text = json.dumps(input_schema, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 _NUMERIC = frozenset({Kind.INTEGER, Kind.NUMBER})

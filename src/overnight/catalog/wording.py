@@ -72,6 +72,30 @@ def shown(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
+def takes(spec: InputSpec) -> str:
+    """What an input may be, for people: ``a whole number from 6 to 20``."""
+    if spec.media is not None:
+        file = f"the https address of {'an' if spec.media[0] in 'aeiou' else 'a'} {spec.media}"
+        return f"a list, each entry {file}" if spec.kind is Kind.LIST else file
+    if spec.enum:
+        return f"{listed(spec.enum)}" if len(spec.enum) < _FEW else f"one of {_comma(spec.enum)}"
+    word = _WANTED.get(spec.kind, "anything")
+    if spec.minimum is not None and spec.maximum is not None:
+        return f"{word} from {shown(spec.minimum)} to {shown(spec.maximum)}"
+    if spec.minimum is not None:
+        return f"{word}, at least {shown(spec.minimum)}"
+    if spec.maximum is not None:
+        return f"{word}, at most {shown(spec.maximum)}"
+    longest = spec.rules.get("maxLength")
+    if spec.kind is Kind.TEXT and isinstance(longest, int):
+        return f"{word}, at most {longest:,} characters"
+    return word
+
+
+def _comma(options: Sequence[Any]) -> str:
+    return ", ".join(shown(option) for option in options)
+
+
 def listed(options: Sequence[Any]) -> str:
     """``81 or 141``; ``"a", "b" or "c"``."""
     words = [shown(option) for option in options]

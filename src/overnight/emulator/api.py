@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from overnight.catalog import Catalog, Model, UnknownModel
+from overnight.catalog.entry import as_catalogue_json
 from overnight.emulator import answers
 from overnight.emulator.answers import refuse, say
 from overnight.emulator.queue import Phase, Request
@@ -94,7 +95,7 @@ class Api:
         if problems:
             sentence = "; ".join(problem.message for problem in problems)
             return self._turn_away("bad-inputs", answers.BAD_INPUTS, sentence)
-        if not self._service.can_pay():
+        if not self._service.can_pay(model, inputs):
             return self._turn_away("no-balance", answers.NO_BALANCE, "Insufficient balance.")
         return self._accepted(self._service.accept(model, inputs, body, key))
 
@@ -150,7 +151,7 @@ class Api:
         result["created_at"] = self._moment(request.accepted_at)
         result["finished_at"] = self._moment(request.finished_at or request.accepted_at)
         if query.get("include_cost") == "true":
-            paid = 0 if request.phase is Phase.CANCELLED else self._service.price_micro
+            paid = 0 if request.phase is Phase.CANCELLED else request.price_micro
             result["cost"] = paid / 1_000_000
         return say(result)
 
@@ -195,19 +196,22 @@ class Api:
         return say({"models": page, "total": len(wanted), "limit": limit, "offset": offset})
 
     def _described(self, model: Model, *, with_schema: bool) -> dict[str, Any]:
-        described: dict[str, Any] = {
-            "model_id": model.id,
-            "display_name": model.id.rsplit("/", 1)[-1].replace("-", " ").capitalize(),
-            "description": "A model of the catalogue that this emulator was started with.",
-            "categories": [model.id.rsplit("/", 1)[-1]],
-            "kind": "video",
-            "base_price_usd": self._service.settings.price,
-            "price_unit": "output",
-            "pricing_note": "An emulator's price: nothing is charged.",
-            "required_inputs": list(model.required),
-        }
-        if with_schema:
-            described["input_schema"] = dict(model.input_schema)
+        """A model as the catalogue gives it; what its own entry leaves out is made up."""
+        described = as_catalogue_json(model.entry)
+        last = model.id.rsplit("/", 1)[-1]
+        if model.price is None:
+            described |= {
+                "base_price_usd": self._service.settings.price,
+                "price_unit": "output",
+                "pricing_note": "An emulator's price: nothing is charged.",
+            }
+        described["display_name"] = model.entry.display_name or last.replace("-", " ").capitalize()
+        described["description"] = model.entry.description or "A model that this emulator serves."
+        described["categories"] = list(model.entry.categories) or [last]
+        described["kind"] = model.entry.kind or "video"
+        described["required_inputs"] = list(model.required)
+        if not with_schema:
+            del described["input_schema"]
         return described
 
 
@@ -221,8 +225,9 @@ def _read(body: bytes) -> Any:
 
 def _is_wanted(model: Mapping[str, Any], query: Mapping[str, str]) -> bool:
     search = query.get("search", "").lower()
+    described = " ".join(str(model[name]) for name in ("model_id", "display_name", "description"))
     return (
-        search in f"{model['model_id']} {model['display_name']}".lower()
+        search in described.lower()
         and query.get("category", "") in ("", *model["categories"])
         and query.get("kind", "") in ("", model["kind"])
     )

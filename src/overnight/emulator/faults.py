@@ -153,7 +153,22 @@ _OF_MEDIA = (
         "The signed URL stops working for good; the next result call gives a new one.",
         {"code": Option("403", ("403", "404", "410"))},
     ),
-    Fault("html", Kind.REFUSES, _MEDIA, "200 with a login page in HTML."),
+    Fault(
+        "html",
+        Kind.REFUSES,
+        _MEDIA,
+        "200 with a login page in HTML, which may call itself a clip.",
+        {"as": Option("html", ("html", "mp4"))},
+    ),
+    Fault("empty", Kind.REFUSES, _MEDIA, "A clean answer without a single byte."),
+    Fault(
+        "range-lies",
+        Kind.ACCEPTS,
+        _MEDIA,
+        "A range is ignored, or answered with another start, total, ETag or other bytes; a call "
+        "without a range is answered properly.",
+        {"as": Option("ignored", ("ignored", "start", "total", "etag", "bytes"))},
+    ),
     Fault("redirect", Kind.REFUSES, _MEDIA, "302 to a URL that serves the file."),
 )
 
@@ -189,6 +204,14 @@ _OF_JOBS = (
         {"as": Option("cancelled", ("cancelled", "canceled"))},
     ),
     Fault("forgotten", Kind.JOB, _SUBMIT, "Every later call about it is 404 with code 404001."),
+    Fault(
+        "bad-clip",
+        Kind.JOB,
+        _SUBMIT,
+        "Works, and the clip is not what was asked for: half as long, half as wide and high, all "
+        "black, or without any motion. Needs `--media clip`.",
+        {"as": Option("short", ("short", "small", "black", "frozen"))},
+    ),
 )
 
 FAULTS: dict[str, Fault] = {

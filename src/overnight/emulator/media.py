@@ -11,7 +11,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,6 +21,7 @@ from overnight.catalog import Model
 from overnight.emulator.asked import shot
 from overnight.emulator.clips import render
 from overnight.emulator.queue import Phase, Request
+from overnight.emulator.scene import Shot
 from overnight.emulator.service import Service
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -82,16 +83,17 @@ class Media:
         return File(content, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
 
     async def _clip(self, request: Request, model: Model) -> bytes:
-        task = self._making.get(request.digest)
+        name = f"{request.digest}{_spoiled(request)}.mp4"
+        task = self._making.get(name)
         if task is None:
-            task = asyncio.create_task(self._read_or_render(request, model))
-            self._making[request.digest] = task
-            task.add_done_callback(lambda _: self._making.pop(request.digest, None))
+            task = asyncio.create_task(self._read_or_render(name, request, model))
+            self._making[name] = task
+            task.add_done_callback(lambda _: self._making.pop(name, None))
         # One client that goes away must not take the file from the others that wait for it.
         return await asyncio.shield(task)
 
-    async def _read_or_render(self, request: Request, model: Model) -> bytes:
-        path = Path(self._folder.name, f"{request.digest}.mp4")
+    async def _read_or_render(self, name: str, request: Request, model: Model) -> bytes:
+        path = Path(self._folder.name, name)
         async with self._rendering:
             return await asyncio.to_thread(_read_or_render, path, request, model)
 
@@ -107,9 +109,28 @@ class Media:
 def _read_or_render(path: Path, request: Request, model: Model) -> bytes:
     if not path.exists():
         part = path.with_suffix(".part")
-        render(shot(model, request.inputs, request.digest), part)
+        asked = shot(model, request.inputs, request.digest)
+        render(_spoil(asked, _spoiled(request)), part)
         part.replace(path)
     return path.read_bytes()
+
+
+def _spoiled(request: Request) -> str:
+    """How the clip differs from what was asked for, by the fault that stuck to the request."""
+    return request.options["as"] if request.fault == "bad-clip" else ""
+
+
+def _spoil(asked: Shot, how: str) -> Shot:
+    if how == "short":
+        return replace(asked, frames=max(1, asked.frames // 2))
+    if how == "small":
+        return replace(asked, width=_half(asked.width), height=_half(asked.height))
+    return replace(asked, spoiled=how)
+
+
+def _half(side: int) -> int:
+    """Even, and no smaller than what encodes well."""
+    return max(16, side // 4 * 2)
 
 
 def _plain(digest: str) -> bytes:

@@ -33,6 +33,8 @@ class Struck:
     rule: Rule
     carry_out: Callable[[], Awaitable[web.Response]]
     """Does what the call asks and gives the answer that would have been sent."""
+    without_range: Callable[[], Awaitable[web.Response]]
+    """The same for a call that asks for all of a file."""
     closing: asyncio.Event
     """Set when the emulator stops, so that nobody waits for ever."""
     expire: Callable[[], None]
@@ -184,8 +186,34 @@ async def _expired(struck: Struck) -> web.Response:
     return storage_refusal(int(struck.option("code")))
 
 
-async def _login(_: Struck) -> web.Response:
-    return answers.html_page("Sign in", "<form><input name=user><input type=password></form>")
+async def _login(struck: Struck) -> web.Response:
+    page = answers.html_page("Sign in", "<form><input name=user><input type=password></form>")
+    if struck.option("as") == "mp4":
+        page.content_type, page.charset = "video/mp4", None
+    return page
+
+
+async def _empty(_: Struck) -> web.Response:
+    return web.Response(body=b"", content_type="video/mp4")
+
+
+async def _range_lies(struck: Struck) -> web.Response:
+    honest, whole = await struck.carry_out(), await struck.without_range()
+    if honest.status != 206 or not isinstance(whole.body, bytes):
+        return honest
+    how, total = struck.option("as"), len(whole.body)
+    if how == "ignored":
+        return whole
+    if how == "start":
+        honest.body = whole.body
+        honest.headers["Content-Range"] = f"bytes 0-{total - 1}/{total}"
+    elif how == "total":
+        honest.headers["Content-Range"] = honest.headers["Content-Range"] + "0"
+    elif how == "etag":
+        honest.headers["ETag"] = '"another"'
+    elif isinstance(honest.body, bytes):
+        honest.body = whole.body[: len(honest.body)]
+    return honest
 
 
 async def _redirect(struck: Struck) -> web.Response:
@@ -224,5 +252,7 @@ _PLAYS: dict[str, Play] = {
     "says-cancelled": _says_cancelled,
     "expired": _expired,
     "html": _login,
+    "empty": _empty,
+    "range-lies": _range_lies,
     "redirect": _redirect,
 }

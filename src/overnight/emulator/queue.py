@@ -38,6 +38,8 @@ class Request:
     accepted_at: float
     service: float
     """Seconds in a slot; infinite for one that never finishes."""
+    price_micro: int = 0
+    """What was paid for it, in millionths of a US dollar."""
     queue_delay: float = 0.0
     requeues: bool = False
     """Goes back to the end of the line once, half way through."""

@@ -28,6 +28,8 @@ class Shot:
     seed: int
     digest: str
     """SHA-256 of model and all inputs, in hexadecimal."""
+    spoiled: str = ""
+    """``black`` or ``frozen`` for a clip that shows nothing, or in which nothing moves."""
 
 
 class Scene:
@@ -55,6 +57,12 @@ class Scene:
 
     def frame(self, index: int) -> Planes:
         """The planes of frame ``index``, from 0."""
+        if self._shot.spoiled == "black":
+            luma, *chroma = (len(plane) for plane in self._still)
+            dark = bytearray(b"\x10" * luma)
+            return dark, bytearray(b"\x80" * chroma[0]), bytearray(b"\x80" * chroma[1])
+        if self._shot.spoiled == "frozen":
+            index = 0
         y, u, v = (bytearray(plane) for plane in self._still)
         moment = index / max(1, self._shot.frames - 1)
         centre_x = self._shot.width * (self._start + self._drift * moment)

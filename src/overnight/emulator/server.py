@@ -12,7 +12,7 @@ from typing import Self
 
 from aiohttp import web
 
-from overnight.catalog import Catalog, bundled_catalog
+from overnight.catalog import Catalog
 from overnight.emulator import control, media
 from overnight.emulator.api import Api
 from overnight.emulator.clips import require_pyav
@@ -21,6 +21,7 @@ from overnight.emulator.faults import Kind
 from overnight.emulator.ledger import Ledger, Received, mask
 from overnight.emulator.media import Media
 from overnight.emulator.misbehave import Struck, misbehave, reset, storage_refusal
+from overnight.emulator.models import emulated_catalog
 from overnight.emulator.routes import Call, Route, route
 from overnight.emulator.rules import Rule, Rules
 from overnight.emulator.service import Clock, Service
@@ -51,7 +52,7 @@ class Emulator:
         self.base_url = ""
         """Such as ``http://127.0.0.1:8700``; known once it is started."""
         self._clock = clock
-        self._catalog = catalog or bundled_catalog()
+        self._catalog = catalog or emulated_catalog()
         self._waiting: list[tuple[Callable[[Ledger], bool], asyncio.Event]] = []
 
     async def __aenter__(self) -> Self:
@@ -155,8 +156,10 @@ class Emulator:
         if rule is None:
             return await carry_out()
         self._tell()  # a fault may stay silent for long
+        without_range = partial(self._carry_out, _without_range(request), asked, body)
         expire = partial(self._expire, asked)
-        return await misbehave(Struck(request, asked, rule, carry_out, self._closing, expire))
+        struck = Struck(request, asked, rule, carry_out, without_range, self._closing, expire)
+        return await misbehave(struck)
 
     def _rule(self, request: web.BaseRequest, asked: Route) -> Rule | None:
         """The rule that strikes; a HEAD for a file is always answered honestly."""
@@ -213,6 +216,14 @@ class Emulator:
             if condition(self.ledger):
                 met.set()
         self._waiting = [pair for pair in self._waiting if not pair[1].is_set()]
+
+
+def _without_range(request: web.BaseRequest) -> web.BaseRequest:
+    if "Range" not in request.headers:
+        return request
+    headers = request.headers.copy()
+    headers.popall("Range")
+    return request.clone(headers=headers)
 
 
 def _bind(settings: Settings) -> socket.socket:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from overnight.catalog import Model
+from overnight.catalog import Model, estimates
 from overnight.emulator import asked
 from overnight.emulator.ledger import Accepted, Ledger
 from overnight.emulator.queue import Phase, Queue, Request
@@ -51,10 +51,11 @@ class Service:
         self._rng = random.Random(self.settings.seed)  # noqa: S311 - must be repeatable
         self.rules.restart()
 
-    @property
-    def price_micro(self) -> int:
-        """What a submit costs, in millionths of a US dollar."""
-        return round(self.settings.price * _MICRO)
+    def price_micro(self, model: Model, inputs: Mapping[str, Any]) -> int:
+        """What a submit costs, in millionths of a US dollar: by the model's own price, or the
+        settings' where it has none."""
+        own = estimates.price(model, inputs)
+        return round((self.settings.price if own is None else own) * _MICRO)
 
     def now(self) -> float:
         """Seconds of the emulator's clock."""
@@ -72,9 +73,9 @@ class Service:
         """Let everything happen that is due by now."""
         self.queue.advance(self._clock())
 
-    def can_pay(self) -> bool:
-        """Whether the balance holds one more submit."""
-        return self.balance_micro >= self.price_micro
+    def can_pay(self, model: Model, inputs: Mapping[str, Any]) -> bool:
+        """Whether the balance holds this submit."""
+        return self.balance_micro >= self.price_micro(model, inputs)
 
     def set_balance(self, dollars: float) -> None:
         """Replace the balance, in US dollars."""
@@ -93,6 +94,7 @@ class Service:
             digest=digest,
             accepted_at=now,
             service=self._service_time(model, inputs),
+            price_micro=self.price_micro(model, inputs),
             queue_delay=self.settings.queue_delay.draw(self._rng),
         )
         if rule := self.rules.on_accept(model.id):
@@ -102,7 +104,7 @@ class Service:
         if key:
             self.by_key.setdefault(key, request)
         self.queue.add(request, now)
-        self.balance_micro -= self.price_micro
+        self.balance_micro -= request.price_micro
         body_sha256 = hashlib.sha256(body).hexdigest()
         entry = Accepted(request.id, model.id, inputs, body_sha256, now - self._started, None)
         self.ledger.accept(entry, digest)
@@ -115,7 +117,7 @@ class Service:
             return True
         if not self.queue.cancel(request, self._clock()):
             return False
-        self.balance_micro += self.price_micro
+        self.balance_micro += request.price_micro
         self.ledger.cancelled.append(request.id)
         return True
 

@@ -12,7 +12,7 @@ to get an answer is one outcome, :class:`NoAnswer`: it says nothing about the jo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -28,18 +28,44 @@ class Request:
     id: str
 
 
+# --- what every outcome may carry ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The HTTP call behind an outcome. It is kept for people; nothing is ever decided by it.
+
+    ``name`` is ``submit``, ``status``, ``result`` or ``cancel``. ``seconds`` went by until the
+    whole answer was here, or none would come. ``status`` is None when not even the head of an
+    answer came; ``code`` is the provider's own word for what is wrong.
+    """
+
+    name: str
+    seconds: float
+    status: int | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What all outcomes have: the call that they came from, where there was one. Two outcomes are
+    equal that mean the same, whatever call each came from."""
+
+    call: Call | None = field(default=None, kw_only=True, compare=False, repr=False)
+
+
 # --- submit: paid -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Outcome):
     """The provider took the job and named it."""
 
     request_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Outcome):
     """Surely not accepted, and never will be: bad inputs, unknown model."""
 
     reason: str
@@ -47,7 +73,7 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Outcome):
     """The account was turned away: no balance, bad token, forbidden. Stops the account."""
 
     reason: str
@@ -55,7 +81,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Throttled:
+class Throttled(Outcome):
     """Surely not accepted: too much at once. ``retry_after`` is in seconds."""
 
     retry_after: float | None = None
@@ -63,7 +89,7 @@ class Throttled:
 
 
 @dataclass(frozen=True, slots=True)
-class Unavailable:
+class Unavailable(Outcome):
     """Surely not accepted: the API itself said, in its own words, that it can't now."""
 
     reason: str
@@ -71,14 +97,14 @@ class Unavailable:
 
 
 @dataclass(frozen=True, slots=True)
-class NotSent:
+class NotSent(Outcome):
     """Surely not accepted: no byte of the request was handed to a connection."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Outcome):
     """May have been accepted. ``reason`` says what is known of it."""
 
     reason: str
@@ -91,7 +117,7 @@ SubmitOutcome = Accepted | Rejected | Refused | Throttled | Unavailable | NotSen
 
 
 @dataclass(frozen=True, slots=True)
-class NeverAccepted:
+class NeverAccepted(Outcome):
     """The provider knows that it did not take the submit of that key: the job may be submitted
     again at no risk. A refusal of this call, or silence, is :class:`Unknown`, not this."""
 
@@ -106,14 +132,14 @@ RecoverOutcome = Accepted | NeverAccepted | Unknown
 
 
 @dataclass(frozen=True, slots=True)
-class Queued:
+class Queued(Outcome):
     """Waiting at the provider; ``position`` counts from the front where the provider says it."""
 
     position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class Running(Outcome):
     """Being worked on. ``word`` is set when the provider used a word that nobody knows: it is
     not terminal, and is told to the user once."""
 
@@ -121,12 +147,12 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Outcome):
     """The provider is done with it. Whether it worked is the result's to say."""
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Outcome):
     """The provider's verdict: this attempt failed. ``final`` when the same inputs can only fail
     again (the provider names the inputs or the model as the cause)."""
 
@@ -136,24 +162,24 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(Outcome):
     """Cancelled at the provider."""
 
 
 @dataclass(frozen=True, slots=True)
-class NotCancellable:
+class NotCancellable(Outcome):
     """It runs already, or has finished; it goes on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(Outcome):
     """The provider does not know this request: expired, or never was."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class NoAnswer:
+class NoAnswer(Outcome):
     """No usable answer: says nothing about the job. ``retry_after`` is in seconds."""
 
     reason: str
@@ -161,7 +187,7 @@ class NoAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(Outcome):
     """The verdict: it worked. ``urls`` in the order of the output, none twice; ``cost`` in US
     dollars where the provider tells it; ``output`` is the provider's own object."""
 

@@ -1,4 +1,5 @@
-"""RunComfy's Model API: four calls, each sent as its documents show it.
+"""RunComfy's Model API: the calls of a job, each sent as its documents show it; beside them the
+catalogue's and the wallet's (:mod:`overnight.providers.catalogue`).
 
 Addresses are built from the base and the request id alone. The URLs that an answer carries are
 never called: the token would go wherever they point.
@@ -13,18 +14,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 from urllib.parse import quote
 
 import httpx
 
 from overnight import __version__
 from overnight.providers.base import (
+    Call,
     CancelOutcome,
     Gone,
     Inputs,
     NoAnswer,
     NotSent,
+    Outcome,
     RecoverOutcome,
     Recovery,
     Refused,
@@ -35,6 +39,14 @@ from overnight.providers.base import (
     SubmitOutcome,
     Traits,
     Unknown,
+)
+from overnight.providers.catalogue import (
+    BalanceOutcome,
+    ModelOutcome,
+    PageOutcome,
+    balance_outcome,
+    model_outcome,
+    page_outcome,
 )
 from overnight.providers.credentials import DEFAULT_BASE, Account
 from overnight.providers.runcomfy_answers import (
@@ -49,7 +61,8 @@ from overnight.providers.runcomfy_answers import (
 )
 from overnight.providers.transport import AiohttpTransport, NotSentError
 
-BALANCE_URL = "https://api.runcomfy.net/prod/v2/balance"
+_BALANCE_PATH = "/prod/v2/balance"
+BALANCE_URL = f"https://api.runcomfy.net{_BALANCE_PATH}"
 """One wallet for all of RunComfy's products, on a host of its own."""
 
 _NO_SUCH_ID = Gone("this can't be a request id of RunComfy's")
@@ -66,12 +79,19 @@ class Timeouts:
 
 
 class _Lost(Exception):
-    """No whole answer came. ``sent`` is False where the request surely never left."""
+    """No whole answer came, after ``seconds``. ``sent`` is False where the request surely never
+    left; ``status`` is that of an answer which broke off."""
 
-    def __init__(self, reason: str, *, sent: bool) -> None:
+    def __init__(self, reason: str, *, sent: bool, seconds: float, status: int | None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.sent = sent
+        self.seconds = seconds
+        self.status = status
+
+    def call(self, name: str) -> Call:
+        """What is kept of it."""
+        return Call(name, self.seconds, self.status)
 
 
 class RunComfy:
@@ -164,25 +184,31 @@ class RunComfy:
         try:
             answer = await self._call(self._paid, request)
         except _Lost as lost:
-            return Unknown(lost.reason) if lost.sent else NotSent(lost.reason)
-        return submit_outcome(answer)
+            outcome = Unknown if lost.sent else NotSent
+            return outcome(lost.reason, call=lost.call("submit"))
+        return _from(answer, "submit", submit_outcome(answer))
 
     async def status(self, request: Request) -> StatusOutcome:
         """Ask how far the request is."""
         answer = await self._ask("GET", request.id, "status")
-        return status_outcome(answer, request.id) if isinstance(answer, Answer) else answer
+        if not isinstance(answer, Answer):
+            return answer
+        return _from(answer, "status", status_outcome(answer, request.id))
 
     async def result(self, request: Request) -> ResultOutcome:
         """Read the verdict, the files and the cost."""
         answer = await self._ask("GET", request.id, "result?include_cost=true")
         if not isinstance(answer, Answer):
             return answer
-        return result_outcome(answer, request.id, self.account.plain_http_hosts)
+        outcome = result_outcome(answer, request.id, self.account.plain_http_hosts)
+        return _from(answer, "result", outcome)
 
     async def cancel(self, request: Request) -> CancelOutcome:
         """Ask to cancel; only what is still queued can be."""
         answer = await self._ask("POST", request.id, "cancel")
-        return cancel_outcome(answer, request.id) if isinstance(answer, Answer) else answer
+        if not isinstance(answer, Answer):
+            return answer
+        return _from(answer, "cancel", cancel_outcome(answer, request.id))
 
     async def probe(self) -> Refused | NoAnswer | None:
         """Read the balance; at another base, where there may be none, the smallest free call."""
@@ -192,6 +218,28 @@ class RunComfy:
             url = f"{self.account.base}/v1/models?limit=1"
         answer = await self._free_call("GET", url)
         return probe_outcome(answer) if isinstance(answer, Answer) else answer
+
+    async def models(self, *, offset: int, limit: int) -> PageOutcome:
+        """A page of the catalogue, ``limit`` (1 to 500) models from ``offset`` on, schemas and
+        all."""
+        query = f"include_schema=true&limit={limit}&offset={offset}"
+        answer = await self._free_call("GET", f"{self.account.base}/v1/models?{query}")
+        return page_outcome(answer) if isinstance(answer, Answer) else answer
+
+    async def model(self, model: str) -> ModelOutcome:
+        """What the catalogue says of one model."""
+        path = _model_path(model)
+        if path is None:
+            return Gone(f"{model!r} is not a model id")
+        answer = await self._free_call("GET", f"{self.account.base}/v1/models/{path}")
+        return model_outcome(answer, model) if isinstance(answer, Answer) else answer
+
+    async def balance(self) -> BalanceOutcome:
+        """What is in the wallet. It is on a host of its own; at another base, on that one."""
+        at_home = self.account.base == DEFAULT_BASE
+        url = BALANCE_URL if at_home else f"{self.account.base}{_BALANCE_PATH}"
+        answer = await self._free_call("GET", url)
+        return balance_outcome(answer) if isinstance(answer, Answer) else answer
 
     async def aclose(self) -> None:
         """Close both transports."""
@@ -203,35 +251,48 @@ class RunComfy:
     async def _ask(self, method: str, request_id: str, what: str) -> Answer | NoAnswer | Gone:
         if not is_request_id(request_id):
             return _NO_SUCH_ID
-        return await self._free_call(method, f"{self.account.base}/v1/requests/{request_id}/{what}")
+        url = f"{self.account.base}/v1/requests/{request_id}/{what}"
+        return await self._free_call(method, url, what.partition("?")[0])
 
-    async def _free_call(self, method: str, url: str) -> Answer | NoAnswer:
+    async def _free_call(self, method: str, url: str, name: str = "other") -> Answer | NoAnswer:
         request = httpx.Request(
             method, url, headers=self._headers(), extensions={"timeout": self._free_limits}
         )
         try:
             return await self._call(self._free, request)
         except _Lost as lost:
-            return NoAnswer(lost.reason)
+            return NoAnswer(lost.reason, call=lost.call(name))
 
     async def _call(self, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Answer:
         """The whole answer. Raises :class:`_Lost`, without the request in its context."""
+        began, status = time.monotonic(), None
         try:
             response = await transport.handle_async_request(request)
+            status = response.status_code
             try:
                 body = await _read(response)
             finally:
                 await response.aclose()
         except NotSentError as exc:
-            lost = _Lost(exc.reason, sent=False)
+            reason, sent = exc.reason, False
         except httpx.RequestError as exc:
-            lost = _Lost(str(exc) or type(exc).__name__, sent=True)
+            reason, sent = str(exc) or type(exc).__name__, True
         else:
-            if body is None:
-                raise _Lost(f"the answer is longer than {LARGEST_BODY:,} bytes", sent=True)
-            body = self.account.token.scrub(body)
-            return Answer(response.status_code, response.headers, body, self._clock())
-        raise lost
+            seconds = time.monotonic() - began
+            if body is not None:
+                body = self.account.token.scrub(body)
+                return Answer(status, response.headers, body, self._clock(), seconds)
+            reason, sent = f"the answer is longer than {LARGEST_BODY:,} bytes", True
+        raise _Lost(reason, sent=sent, seconds=time.monotonic() - began, status=status)
+
+
+_T = TypeVar("_T", bound=Outcome)
+
+
+def _from(answer: Answer, name: str, outcome: _T) -> _T:
+    """The outcome, with the call that it came from."""
+    code: str | None = getattr(outcome, "code", None) or answer.code
+    return replace(outcome, call=Call(name, answer.seconds, answer.status, code))
 
 
 async def _read(response: httpx.Response) -> bytes | None:

@@ -90,12 +90,14 @@ def is_request_id(text: object) -> bool:
 
 @dataclass(frozen=True)
 class Answer:
-    """One whole answer. ``headers`` find names in lower case; ``at`` is the Unix time of it."""
+    """One whole answer. ``headers`` find names in lower case; ``at`` is the Unix time of it, and
+    ``seconds`` is how long the call took."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     at: float = 0.0
+    seconds: float = 0.0
 
     @cached_property
     def words(self) -> Mapping[str, Any] | None:
@@ -200,7 +202,7 @@ def _surely_not(answer: Answer, *, wrong: bool) -> bool:
 def _no(answer: Answer) -> Rejected | Refused | Throttled | Unavailable:
     """Which kind of no it is."""
     reason, family = answer.described(), answer.family
-    if _turned_away(answer):
+    if turned_away(answer):
         return Refused(reason, answer.code)
     if answer.code in _NO_SUCH_CODES:
         return Rejected(reason, answer.code)
@@ -211,7 +213,7 @@ def _no(answer: Answer) -> Rejected | Refused | Throttled | Unavailable:
     return Rejected(reason, answer.code)
 
 
-def _turned_away(answer: Answer) -> bool:
+def turned_away(answer: Answer) -> bool:
     """Whether the answer is about the account, not about the call."""
     if answer.code in _REFUSED_CODES:
         return True
@@ -280,7 +282,7 @@ def probe_outcome(answer: Answer) -> Refused | NoAnswer | None:
 
     A 404 in place of the asked page is an answer too: the account got past the door.
     """
-    if _turned_away(answer):
+    if turned_away(answer):
         return Refused(answer.described(), answer.code)
     if answer.status == 404:
         return None
@@ -302,7 +304,7 @@ def _free_trouble(
     """
     words = answer.words
     if not answer.ok or words is None or _word(words) not in _STATES:
-        trouble = _call_trouble(answer)
+        trouble = call_trouble(answer)
         if trouble is not None:
             return trouble
     named = (words or {}).get("request_id")
@@ -313,9 +315,9 @@ def _free_trouble(
     return None
 
 
-def _call_trouble(answer: Answer) -> Refused | Gone | NoAnswer | None:
-    """What went wrong with the call itself, if anything did."""
-    if _turned_away(answer):
+def call_trouble(answer: Answer) -> Refused | Gone | NoAnswer | None:
+    """What went wrong with a free call itself, if anything did."""
+    if turned_away(answer):
         return Refused(answer.described(), answer.code)
     missing = answer.status == 404 and not answer.is_page and answer.code is None
     if missing or answer.code in _NO_SUCH_CODES:

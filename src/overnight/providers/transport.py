@@ -83,6 +83,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     :param limit: connections open at once; 0 sets no limit.
     :param trust_env: go through the proxy that ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY``
         name. Loopback never does. ``~/.netrc`` is never read.
+    :param proxy_login: sign in at that proxy, where its address carries a user name.
     :param tls: for https; left out, httpx's own (certifi, or what ``SSL_CERT_FILE`` names).
 
     No redirects, no cookies, no decompression (httpx decodes bodies). Time limits in seconds come
@@ -97,10 +98,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         fresh: bool = False,
         limit: int = 0,
         trust_env: bool = False,
+        proxy_login: bool = True,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._fresh = fresh
         self._limit = limit
+        self._proxy_login = proxy_login
         self._proxies = getproxies() if trust_env else {}
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
@@ -181,7 +184,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         host = url.host or ""
         if proxy is None or is_loopback(host) or proxy_bypass(host):
             return None
-        return proxy if "://" in proxy else f"http://{proxy}"
+        address = proxy if "://" in proxy else f"http://{proxy}"
+        return address if self._proxy_login else str(URL(address).with_user(None))
 
 
 class _Body(httpx.AsyncByteStream):
