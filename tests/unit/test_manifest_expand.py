@@ -1,4 +1,4 @@
-"""From a manifest to job specs: inheritance, order, identity, and the pages that show it."""
+"""From a manifest to job specs: inheritance, order, identity."""
 
 import itertools
 import json
@@ -13,7 +13,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from overnight.catalog import Catalog
+from overnight.catalog import Catalog, Entry
 from overnight.manifest import JobSpec, ManifestError, read_manifest
 from overnight.manifest.fingerprint import fingerprint
 
@@ -239,10 +239,11 @@ def test_other_models_by_their_own_schema(tmp_path: Path) -> None:
         def model_ids(self) -> list[str]:
             return ["lab/still"]
 
-        def input_schema(self, model_id: str) -> dict[str, Any] | None:
+        def entry(self, model_id: str) -> Entry | None:
             prompt, scale = {"type": "string"}, {"type": "float"}
             refs = {"type": "array", "format": "image_uris", "items": {"type": "string"}}
-            return {"properties": {"prompt": prompt, "scale": scale, "refs": refs}}
+            properties = {"prompt": prompt, "scale": scale, "refs": refs}
+            return Entry(model_id, {"properties": properties})
 
     text = """\
         version: 1
@@ -264,27 +265,3 @@ def test_the_example_manifest() -> None:
     assert len({spec.inputs["600_prompt"] for spec in specs}) == 4
     assert manifest.name == "first-night"
     assert (manifest.run.concurrency, manifest.run.attempts) == (4, 3)
-
-
-_PAGE = (ROOT / "docs" / "manifest.md").read_text("utf-8")
-_EXAMPLES = re.findall(r"```yaml\n(.*?)```", _PAGE, re.DOTALL)
-
-
-@pytest.mark.parametrize(
-    ("at", "jobs"), list(enumerate([1, 6, 4, 3, 1, 12, 3])), ids=lambda value: str(value)
-)
-def test_the_examples_of_the_page(tmp_path: Path, at: int, jobs: int) -> None:
-    specs = expand(tmp_path, _EXAMPLES[at])
-    assert len({spec.fingerprint for spec in specs}) == jobs
-
-
-def test_no_example_of_the_page_is_left_out() -> None:
-    assert len(_EXAMPLES) == 7
-
-
-def test_the_error_of_the_page(tmp_path: Path) -> None:
-    text = HEAD + f"inputs:\n  image: {IMAGE}\n  prompt: x\n  steps: 40\n"
-    with pytest.raises(ManifestError) as caught:
-        expand(tmp_path, text)
-    shown = caught.value.pretty().replace(f"{tmp_path}/", "")
-    assert shown in _PAGE

@@ -11,6 +11,7 @@ from overnight.manifest.problems import ManifestError, Problem, render_problem
 from overnight.manifest.reading import Manifest, read_manifest
 from overnight.manifest.settings import (
     HaltSettings,
+    LimitSettings,
     OutputSettings,
     RunSettings,
     TimeoutSettings,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HaltSettings",
     "JobSpec",
+    "LimitSettings",
     "Manifest",
     "ManifestError",
     "OutputSettings",

@@ -7,6 +7,7 @@ where somebody meant 30 minutes would give up on jobs that are paid for.
 
 from __future__ import annotations
 
+import math
 import re
 
 DURATION = r"^\s*([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(s|m|h|d)\s*$"
@@ -17,6 +18,9 @@ SHARE = r"^\s*([0-9]{1,3}(?:\.[0-9]{1,3})?)\s*%\s*$"
 """A part of a hundred."""
 MOST_JOBS = 1_000_000
 """The largest number of jobs that a setting can mean."""
+
+HIGHEST_PRICE = 10_000
+"""US dollars that one job may cost; a price above it is a slip of the keyboard."""
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST = 365 * 86400
@@ -68,6 +72,27 @@ def failures(value: object) -> int | str:
         return value
     wanted = "a number of jobs or a share, such as 20 or 10%"
     raise AmountProblem(wanted, _failures_hint(value))
+
+
+def price(value: object) -> float | str:
+    """US dollars for one job, from 0 to :data:`HIGHEST_PRICE`, or the text of an expression, which
+    is read where the inputs are known."""
+    if isinstance(value, str) and value.strip():
+        return value
+    wanted = "US dollars for one job, or an expression over its inputs"
+    hint = "write price: 0.06, or price: 0.05 * num_frames / frame_rate"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise AmountProblem(wanted, hint)
+    if not 0 <= value <= HIGHEST_PRICE:
+        raise AmountProblem(f"from 0 to {HIGHEST_PRICE:,}", hint)
+    return value
+
+
+def figure(value: object) -> int | float:
+    """A number that is neither infinite nor a text."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise AmountProblem("a number", "write it without quotes: {from: 8, to: 14, step: 2}")
+    return value
 
 
 def _require_sense(amount: float, most: int, shown: str) -> None:

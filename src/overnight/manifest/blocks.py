@@ -1,279 +1,126 @@
 """From a manifest's shape to checked blocks: inheritance, names, values, templates.
 
-A block has what the top level has, and what it writes itself wins, input by input; a raw name and
-its alias are the same input. Every problem is noted at its own place and all are reported
-together, so nothing is expanded before all of it is right.
+Every problem is noted at its own place and all are reported together, so nothing is expanded before
+all of it is right. How a block inherits is in :mod:`overnight.manifest.levels`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
-from overnight.catalog import AmbiguousAlias, Catalog, Model, SchemaError, UnknownModel, nearest
+from overnight.catalog import Catalog, Model, SchemaError, UnknownModel
+from overnight.manifest.assembly import Assembly
+from overnight.manifest.axes import AxisReader
+from overnight.manifest.block import Block
 from overnight.manifest.checks import Checker
-from overnight.manifest.expand import Axis, Block, Choice
-from overnight.manifest.problems import Problem
-from overnight.manifest.schema import BlockShape, ManifestShape
-from overnight.manifest.template import Template, mention
-from overnight.manifest.yaml12 import Document, Trail
-
-DEFAULT_PROVIDER = "runcomfy"
-"""Whose API the jobs are for, in fingerprints and in the database."""
-MAX_JOBS = 1_000_000
-"""The most jobs of one manifest."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A name as somebody wrote it, with its value. ``raw`` is None when no input has the name."""
-
-    word: str
-    raw: str | None
-    value: Any
-    trail: Trail
-
-    @property
-    def identity(self) -> str:
-        return self.raw or self.word
+from overnight.manifest.clauses import ConditionReader
+from overnight.manifest.draws import Draws
+from overnight.manifest.expressions import ExpressionProblem
+from overnight.manifest.levels import read_level
+from overnight.manifest.naming import NameTemplate
+from overnight.manifest.places import Reporter
+from overnight.manifest.pricing import Pricer, pricer
+from overnight.manifest.shapes import BlockShape, ManifestShape
+from overnight.manifest.tables import TableReader
+from overnight.manifest.unchecked import find_unchecked
+from overnight.manifest.wildcards import Wildcards
+from overnight.manifest.yaml12 import Trail
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A block while it is put together: entries by identity, the top level's under its own."""
+class Surroundings:
+    """What the blocks of one manifest have around them: its folder, what has been drawn for it,
+    the files it reads, and how jobs' files are named."""
 
-    constants: dict[str, _Entry] = field(default_factory=dict)
-    axes: dict[str, _Entry] = field(default_factory=dict)
-
-    def overlay(self, constants: Iterable[_Entry], axes: Iterable[_Entry]) -> None:
-        """Put a level's entries over what is there. An axis that replaces one keeps its place."""
-        for entry in constants:
-            self.axes.pop(entry.identity, None)
-            self.constants[entry.identity] = entry
-        for entry in axes:
-            self.constants.pop(entry.identity, None)
-            self.axes[entry.identity] = entry
+    def __init__(self, folder: Path, drawn: Draws, namer: NameTemplate | None) -> None:
+        self.folder = folder
+        self.drawn = drawn
+        self.namer = namer
+        self.files: set[Path] = set()
+        self.wildcards = Wildcards(folder / "wildcards")
 
 
 class Compiler:
-    """Turns one document into blocks. :attr:`problems` holds what was found on the way.
-
-    With ``whole`` False a part of the document was unusable and left out; then nothing is called
-    missing or unused, because it may only have been misspelt.
-    """
+    """Turns one document into blocks. ``reporter`` holds what was found on the way."""
 
     def __init__(
-        self, document: Document, shape: ManifestShape, catalog: Catalog, *, whole: bool
+        self, shape: ManifestShape, catalog: Catalog, reporter: Reporter, around: Surroundings
     ) -> None:
-        self.problems: list[Problem] = []
-        self._document = document
-        self._shape = shape
+        self.reporter = reporter
+        self.around = around
+        self.shape = shape
+        self.conditions = ConditionReader(reporter)
+        self.tables = TableReader(reporter, around.folder, around.files)
         self._catalog = catalog
-        self._whole = whole
-        self._checkers: dict[str, Checker] = {}
+        self._readers: dict[tuple[int, bool], tuple[Checker, AxisReader]] = {}
+        self._models: dict[tuple[str, frozenset[str]], Model] = {}
+        self._pricers: dict[int, Pricer | None] = {}
 
     def blocks(self) -> tuple[Block, ...]:
         """Every block, in order. Worth nothing when there are problems."""
-        shape = self._shape
+        shape = self.shape
         if shape.jobs is None:
-            found = [self._block(shape, (), "")]
+            found = [Assembly(self, shape, ()).block()]
         else:
             self._check_names(shape.jobs)
             self._check_top()
             found = [
-                self._block(block, ("jobs", at), block.name or "")
-                for at, block in enumerate(shape.jobs)
+                Assembly(self, block, ("jobs", at)).block() for at, block in enumerate(shape.jobs)
             ]
-        blocks = tuple(block for block in found if block is not None)
-        total = sum(block.count() for block in blocks)
-        if total > MAX_JOBS:
-            message = f"this makes {total:,} jobs; a manifest may have {MAX_JOBS:,}"
-            self._at_key(("jobs",) if shape.jobs else ("matrix",), message, "make the axes shorter")
-        return blocks
+        self.conditions.close()
+        return tuple(block for block in found if block is not None)
 
-    # --- blocks and levels ----------------------------------------------------------------------
-
-    def _block(self, block: BlockShape, trail: Trail, name: str) -> Block | None:
-        model = self._model(block, trail)
-        if model is None:
-            return None
-        draft = _Draft()
-        if trail:
-            draft.overlay(*self._level(model, self._shape, ()))
-        draft.overlay(*self._level(model, block, trail))
-        checker = self._checker(model)
-        constants = {
-            entry.raw: choice
-            for entry in draft.constants.values()
-            if entry.raw is not None
-            and (choice := checker.input_value(entry.raw, entry.word, entry.value, entry.trail))
-        }
-        axes = tuple(self._axis(model, entry) for entry in draft.axes.values())
-        templates = _templates(constants, axes)
-        bindings = self._bindings(model, draft, constants, axes, templates)
-        used = {name for _, template in templates for name in template.names}
-        self._check_inputs(model, draft, used)
-        if self._whole and not checker.broken_template:
-            self._check_variables(model, draft, used)
-        if self._whole:
-            self._check_required(model, draft, trail)
-        return Block(name, DEFAULT_PROVIDER, model, constants, axes, bindings)
-
-    def _model(self, block: BlockShape, trail: Trail) -> Model | None:
+    def model(self, block: BlockShape, trail: Trail, more: frozenset[str]) -> Model | None:
+        """The block's model. ``more`` are inputs that it is to have, when nothing is checked."""
         here = trail if block.model is not None else ()
-        model_id = block.model or self._shape.model
+        model_id = block.model or self.shape.model
         if model_id is None:
-            if self._whole:
+            if self.reporter.whole:
                 hint = "write model: and the model's id"
-                self._at_key(trail, "there is no model for these jobs", hint)
+                self.reporter.at_key(trail, "there is no model for these jobs", hint)
             return None
+        if self.shape.checks == "off":
+            if (model_id, more) not in self._models:
+                self._models[model_id, more] = find_unchecked(self._catalog, model_id, sorted(more))
+            return self._models[model_id, more]
         try:
             return self._catalog.find(model_id)
         except UnknownModel as error:
-            self._at_value((*here, "model"), str(error), error.hint)
+            self.reporter.at_value((*here, "model"), str(error), error.hint)
         except SchemaError as error:
-            self._at_value((*here, "model"), str(error), None)
+            self.reporter.at_value((*here, "model"), str(error))
         return None
 
-    def _level(
-        self, model: Model, block: BlockShape, trail: Trail
-    ) -> tuple[list[_Entry], list[_Entry]]:
-        """What one level writes itself. The same input twice is noted, and the first counts."""
-        levels: tuple[list[_Entry], list[_Entry]] = ([], [])
-        first: dict[str, Trail] = {}
-        for entries, part, written in (
-            (levels[0], "inputs", block.inputs),
-            (levels[1], "matrix", block.matrix),
-        ):
-            for word, value in written.items():
-                entry = self._entry(model, word, value, (*trail, part, word))
-                if entry is None:
-                    continue
-                if entry.identity in first:
-                    self._twice(entry, first[entry.identity])
-                    continue
-                first[entry.identity] = entry.trail
-                entries.append(entry)
-        return levels
+    def readers(self, model: Model, *, dynamic: bool) -> tuple[Checker, AxisReader]:
+        """The readers of values and axes for a model; blocks share them, so that what they inherit
+        is checked once."""
+        key = (id(model), dynamic)
+        if key not in self._readers:
+            wildcards = self.around.wildcards if dynamic else None
+            checker = Checker(self.reporter, model, wildcards)
+            around = self.around
+            axes = AxisReader(self.reporter, checker, around.folder, around.drawn, around.files)
+            self._readers[key] = (checker, axes)
+        return self._readers[key]
 
-    def _entry(self, model: Model, word: str, value: Any, trail: Trail) -> _Entry | None:
+    def cell_checker(self, model: Model, *, dynamic: bool) -> tuple[Checker, Reporter]:
+        """A checker for the cells of a table. What it finds comes up while jobs are made, so it
+        goes to a reporter of its own."""
+        reporter = self.reporter.like()
+        return Checker(reporter, model, self.around.wildcards if dynamic else None), reporter
+
+    def pricer(self, model: Model) -> Pricer | None:
+        """How a model's jobs are priced."""
+        if id(model) not in self._pricers:
+            self._pricers[id(model)] = self._read_price(model)
+        return self._pricers[id(model)]
+
+    def _read_price(self, model: Model) -> Pricer | None:
         try:
-            return _Entry(word, model.resolve(word), value, trail)
-        except AmbiguousAlias as error:
-            self._at_key(trail, str(error))
+            return pricer(self.shape.run.price, model)
+        except ExpressionProblem as error:
+            place = self.reporter.column_place(("run", "price"), error.column)
+            self.reporter.problems.append(place.problem(f"price: {error}", error.hint))
             return None
-
-    def _axis(self, model: Model, entry: _Entry) -> Axis:
-        checker = self._checker(model)
-        choices = []
-        for at, value in enumerate(entry.value):
-            trail = (*entry.trail, at)
-            if entry.raw is None:
-                choice = checker.variable_value(entry.word, value, trail)
-            else:
-                choice = checker.input_value(entry.raw, entry.word, value, trail)
-            if choice is not None:
-                choices.append(choice)
-        name = entry.word if entry.raw is None else model.shortest(entry.raw)
-        return Axis(name, entry.raw, tuple(choices))
-
-    def _checker(self, model: Model) -> Checker:
-        if model.id not in self._checkers:
-            self._checkers[model.id] = Checker(self._document, model, self.problems)
-        return self._checkers[model.id]
-
-    # --- templates ------------------------------------------------------------------------------
-
-    def _bindings(
-        self,
-        model: Model,
-        draft: _Draft,
-        constants: Mapping[str, Choice],
-        axes: tuple[Axis, ...],
-        templates: list[tuple[Choice, Template]],
-    ) -> dict[str, str]:
-        """Where each name that the block's templates use gets its value from."""
-        rendered = {raw for raw, choice in constants.items() if choice.template}
-        rendered |= {
-            axis.raw for axis in axes if axis.raw and any(c.template for c in axis.choices)
-        }
-        given = {**draft.constants, **draft.axes}
-        bindings: dict[str, str] = {}
-        for choice, template in templates:
-            for name in sorted(template.names):
-                try:
-                    identity = model.resolve(name) or name
-                except AmbiguousAlias as error:
-                    self._in_template(choice, name, str(error), None)
-                    continue
-                entry = given.get(identity)
-                if entry is None:
-                    self._undefined(model, choice, name, given)
-                elif entry.raw is None and identity in draft.constants:
-                    continue  # a variable under inputs, which is told there
-                elif identity in rendered:
-                    message = f'"{name}" has a template itself, so no other template can use it'
-                    self._in_template(choice, name, message, None)
-                else:
-                    bindings[name] = identity
-        return bindings
-
-    def _undefined(
-        self, model: Model, choice: Choice, name: str, given: Mapping[str, _Entry]
-    ) -> None:
-        if not self._whole:
-            return
-        if name in model.words:
-            hint = "templates see what the manifest gives; write it under inputs or matrix"
-            self._in_template(choice, name, f'"{name}" has no value in this block', hint)
-            return
-        known = [
-            entry.word if entry.raw is None else model.shortest(entry.raw)
-            for entry in given.values()
-        ]
-        close = nearest(name, known)
-        hint = f'did you mean "{close}"?' if close else f"write its values under matrix: {name}:"
-        self._in_template(choice, name, f'"{name}" is not defined', hint)
-
-    def _in_template(self, choice: Choice, name: str, message: str, hint: str | None) -> None:
-        span = self._document.find(choice.span, mention(name))
-        self.problems.append(self._document.problem(span, message, hint))
-
-    # --- names ----------------------------------------------------------------------------------
-
-    def _check_inputs(self, model: Model, draft: _Draft, used: set[str]) -> None:
-        """Names under ``inputs`` that the model does not have."""
-        for entry in draft.constants.values():
-            if entry.raw is None:
-                hint = _meant(entry.word, model.words, model)
-                if entry.word in used:
-                    hint = f"a variable goes under matrix: {entry.word}: [{entry.value}]"
-                self._at_key(entry.trail, f'{model.id} has no input "{entry.word}"', hint)
-
-    def _check_variables(self, model: Model, draft: _Draft, used: set[str]) -> None:
-        """Axes that are neither an input nor a variable of some template. One that a misspelt
-        template seems to mean is left alone: the template has been told of already."""
-        variables = [entry for entry in draft.axes.values() if entry.raw is None]
-        names = [entry.word for entry in variables]
-        missed = {nearest(name, names) for name in used if name not in draft.axes}
-        for entry in variables:
-            if entry.word not in used and entry.word not in missed:
-                message = (
-                    f'"{entry.word}" is no input of {model.id}, and no text of the block uses it'
-                )
-                hint = _meant(entry.word, [*sorted(used), *model.words], model)
-                self._at_key(entry.trail, message, hint)
-
-    def _check_required(self, model: Model, draft: _Draft, trail: Trail) -> None:
-        for raw in model.required:
-            if raw not in draft.constants and raw not in draft.axes:
-                name = model.shortest(raw)
-                shown = name if name == raw else f"{name} ({raw})"
-                message = f"{model.id} needs {shown}, and these jobs don't have it"
-                inputs = (*trail, "inputs")
-                here = inputs if inputs in self._document.keys else trail
-                self._at_key(here, message, f"write {name}: under inputs")
 
     def _check_names(self, blocks: list[BlockShape]) -> None:
         first: dict[str, Trail] = {}
@@ -282,57 +129,23 @@ class Compiler:
             if block.name is None:
                 continue
             if block.name in first:
-                line = self._document.values[first[block.name]].line
+                line = self.reporter.line(first[block.name])
                 message = f'the block of line {line} is called "{block.name}" too'
-                self._at_value(trail, message, "give each block its own name")
+                self.reporter.at_value(trail, message, "give each block its own name")
             first.setdefault(block.name, trail)
 
     def _check_top(self) -> None:
         """The top level's own values, even those that every block replaces."""
-        if self._shape.model is None:
+        if self.shape.model is None or self.shape.checks == "off":
             return
-        model = self._model(self._shape, ())
+        model = self.model(self.shape, (), frozenset())
         if model is None:
             return
-        constants, axes = self._level(model, self._shape, ())
-        for entry in constants:
+        checker, axes = self.readers(model, dynamic=self.shape.prompt_syntax == "dynamic")
+        level = read_level(model, self.shape, (), self.reporter)
+        for entry in level.constants:
             if entry.raw is not None:
-                self._checker(model).input_value(entry.raw, entry.word, entry.value, entry.trail)
-        for entry in axes:
+                checker.setting(entry.raw, entry.word, entry.value, entry.trail)
+        for entry in (*level.axes, *level.zipped()):
             if entry.raw is not None:
-                self._axis(model, entry)
-
-    # --- problems -------------------------------------------------------------------------------
-
-    def _twice(self, entry: _Entry, first: Trail) -> None:
-        line = self._document.keys[first].line
-        message = f'"{entry.word}" is given twice; line {line} has it as "{first[-1]}"'
-        hint = "an input stands under inputs or under matrix, once, by one of its names"
-        self._at_key(entry.trail, message, hint)
-
-    def _at_key(self, trail: Trail, message: str, hint: str | None = None) -> None:
-        """A problem at a key; at the first key of what the trail leads to, where it has none."""
-        places = self._document.keys
-        span = places.get(trail)
-        if span is None:
-            below = next((key for key in places if key[: len(trail)] == trail), None)
-            span = self._document.values[trail] if below is None else places[below]
-        self.problems.append(self._document.problem(span, message, hint))
-
-    def _at_value(self, trail: Trail, message: str, hint: str | None) -> None:
-        span = self._document.values[trail]
-        self.problems.append(self._document.problem(span, message, hint))
-
-
-def _templates(
-    constants: Mapping[str, Choice], axes: tuple[Axis, ...]
-) -> list[tuple[Choice, Template]]:
-    choices = [*constants.values(), *(choice for axis in axes for choice in axis.choices)]
-    return [(choice, choice.template) for choice in choices if choice.template is not None]
-
-
-def _meant(word: str, known: Iterable[str], model: Model) -> str:
-    close = nearest(word, known)
-    if close is not None:
-        return f'did you mean "{close}"?'
-    return f"its inputs: {', '.join(model.shortest(spec.name) for spec in model.inputs)}"
+                axes.axis(entry)

@@ -1,7 +1,7 @@
 """One value of a manifest, checked once and where it stands.
 
 A value that many jobs use, or that many blocks inherit, is looked at a single time for each model;
-what comes out is a :class:`~overnight.manifest.expand.Choice`, ready to be put into jobs.
+what comes out is a :class:`~overnight.manifest.block.Choice`, ready to be put into jobs.
 """
 
 from __future__ import annotations
@@ -11,85 +11,119 @@ from typing import Any
 
 from overnight.catalog import InputSpec, Kind, Model
 from overnight.manifest import keys
-from overnight.manifest.expand import Choice
+from overnight.manifest.block import Choice
+from overnight.manifest.dynamic import is_dynamic
 from overnight.manifest.fingerprint import fragment
-from overnight.manifest.problems import Problem
+from overnight.manifest.places import Place, Reporter
+from overnight.manifest.prompts import PromptProblem, prompt, prompt_inputs
 from overnight.manifest.template import Template, TemplateProblem, is_template
-from overnight.manifest.yaml12 import Document, Trail
+from overnight.manifest.wildcards import Wildcards
+from overnight.manifest.yaml12 import Trail
 
 
 class Checker:
-    """Checks the values of a document against one model; notes problems in ``problems``."""
+    """Checks values against one model; what is wrong is noted by ``reporter``. With ``wildcards``
+    prompts have a syntax of their own."""
 
-    def __init__(self, document: Document, model: Model, problems: list[Problem]) -> None:
-        self._document = document
-        self._model = model
-        self._problems = problems
+    def __init__(
+        self,
+        reporter: Reporter,
+        model: Model,
+        wildcards: Wildcards | None = None,
+    ) -> None:
+        self.model = model
         self.broken_template = False
         """Whether a template could not be read, so that nobody knows which names it uses."""
+        self._reporter = reporter
+        self._wildcards = wildcards
+        self._prompts = prompt_inputs(model) if wildcards is not None else frozenset()
         self._done: dict[tuple[Trail, str | None], Choice | None] = {}
 
-    def input_value(self, raw: str, word: str, value: Any, trail: Trail) -> Choice | None:
-        """A value for the input ``raw``, which the manifest calls ``word``; None when it is no
-        good, which has been noted then."""
+    def setting(self, raw: str | None, word: str, value: Any, trail: Trail) -> Choice | None:
+        """A value of the document for the input ``raw``, which it calls ``word``, or for a
+        variable of that name. None when it is no good, which has been noted then."""
         if (trail, raw) not in self._done:
-            self._done[trail, raw] = self._input(raw, word, value, trail)
+            self._done[trail, raw] = self.choice(
+                raw, word, value, self._reporter.value_place(trail)
+            )
         return self._done[trail, raw]
 
-    def variable_value(self, name: str, value: Any, trail: Trail) -> Choice | None:
-        """A value for a variable; any kind will do that JSON can hold."""
-        if (trail, None) not in self._done:
-            self._done[trail, None] = self._variable(name, value, trail)
-        return self._done[trail, None]
+    def choice(self, raw: str | None, word: str, value: Any, place: Place) -> Choice | None:
+        """The same for a value that stands anywhere."""
+        if raw is None:
+            return self._variable(word, value, place)
+        return self._input(raw, word, value, place)
 
-    def _input(self, raw: str, word: str, value: Any, trail: Trail) -> Choice | None:
-        spec = self._model.by_name[raw]
+    def has_marks(self, raw: str | None, text: str) -> bool:
+        """Whether a text is a template, or means more than it says in another way."""
+        if is_template(text):
+            return True
+        return (
+            self._wildcards is not None
+            and (raw is None or raw in self._prompts)
+            and is_dynamic(text)
+        )
+
+    def _input(self, raw: str, word: str, value: Any, place: Place) -> Choice | None:
+        spec = self.model.by_name[raw]
+        if isinstance(value, str) and raw in self._prompts and is_dynamic(value):
+            return self._prompt(value, place)
         if isinstance(value, str) and is_template(value):
-            return self._template(spec, word, value, trail)
+            return self._template(spec, word, value, place)
         if _holds_template(value):
-            self._tell(trail, f"{word} has a template inside a list", _TEXT_ONLY)
-            return None
-        value = self._model.canonical(raw, value)
-        problem = self._model.check(raw, value, shown=word)
+            return self._tell(place, f"{word} has a template inside a list", _TEXT_ONLY)
+        value = self.model.canonical(raw, value)
+        problem = self.model.check(raw, value, shown=word)
         if problem is not None:
-            self._tell(trail, problem.message, problem.hint)
+            return self._tell(place, problem.message, problem.hint)
+        return Choice(value, fragment(raw, value), input_part(self.model, spec, value), None, place)
+
+    def _prompt(self, text: str, place: Place) -> Choice | None:
+        assert self._wildcards is not None
+        try:
+            return prompt(text, self._wildcards, place)
+        except PromptProblem as error:
+            self.broken_template = True
+            self._reporter.problems.append(error.problem)
             return None
-        part = self._part(spec, value)
-        return Choice(value, fragment(raw, value), part, None, self._document.values[trail])
 
-    def _part(self, spec: InputSpec, value: Any) -> str:
-        if spec.media is not None and isinstance(value, str):
-            return keys.file_part(value)
-        return keys.value_part(self._model.shortest(spec.name), value)
-
-    def _template(self, spec: InputSpec, word: str, value: str, trail: Trail) -> Choice | None:
+    def _template(self, spec: InputSpec, word: str, value: str, place: Place) -> Choice | None:
         if spec.kind not in (Kind.TEXT, Kind.ANY):
             hint = f"list its values under matrix: {word}: [first, second]"
-            self._tell(trail, f"{word} is no text input, and a template makes text", hint)
-            return None
+            return self._tell(place, f"{word} is no text input, and a template makes text", hint)
         try:
             template = Template(value)
         except TemplateProblem as error:
             self.broken_template = True
-            self._tell(trail, str(error), error.hint)
-            return None
-        return Choice(value, "", keys.slug(value), template, self._document.values[trail])
+            return self._tell(place, str(error), error.hint)
+        return Choice(value, "", keys.slug(value), template, place)
 
-    def _variable(self, name: str, value: Any, trail: Trail) -> Choice | None:
+    def _variable(self, name: str, value: Any, place: Place) -> Choice | None:
         if _holds_template(value):
-            self._tell(trail, f"{name} is a variable, and has a template in it", _TEXT_ONLY)
-            return None
+            return self._tell(place, f"{name} is a variable, and has a template in it", _TEXT_ONLY)
+        if self._wildcards is not None and isinstance(value, str) and is_dynamic(value):
+            message = f"{name} is a variable, so the marks in it are sent as they stand"
+            self._reporter.notes.append(
+                place.problem(message, "variants work in the prompt itself")
+            )
         if not _finite(value):
-            self._tell(trail, f"{name} has .inf or .nan in it, which can't be stored")
-            return None
-        return Choice(value, "", keys.value_part(name, value), None, self._document.values[trail])
+            return self._tell(place, f"{name} has .inf or .nan in it, which can't be stored")
+        return Choice(value, "", keys.value_part(name, value), None, place)
 
-    def _tell(self, trail: Trail, message: str, hint: str | None = None) -> None:
-        span = self._document.values[trail]
-        self._problems.append(self._document.problem(span, message, hint))
+    def _tell(self, place: Place, message: str, hint: str | None = None) -> Choice | None:
+        """Note a problem; the value is no choice then."""
+        self._reporter.problems.append(place.problem(message, hint))
+        return None
 
 
 _TEXT_ONLY = "templates work in text inputs; {% raw %} keeps braces as they are there"
+
+
+def input_part(model: Model, spec: InputSpec, value: Any) -> str:
+    """The word of an input's value in keys."""
+    if spec.media is not None and isinstance(value, str):
+        return keys.file_part(value)
+    return keys.value_part(model.shortest(spec.name), value)
 
 
 def _holds_template(value: Any) -> bool:

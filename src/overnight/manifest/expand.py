@@ -1,227 +1,273 @@
 """From blocks to a stream of job specs.
 
-A block has passed every check that needs no rendering (:mod:`overnight.manifest.blocks`). Its
-axes are multiplied in the order they are written, the last one varying fastest; whatever is the
-same for all of its jobs is encoded once, since a batch may have a million.
+A block has passed every check that needs no rendering (:mod:`overnight.manifest.blocks`). Rows come
+slowest, then the axes in the order they are written, the last one varying fastest, then what a
+prompt's variants make, then repeats. ``exclude`` looks at a combination as it was chosen; rules
+come after it, and texts are made last. Whole jobs of ``include`` follow at the end of their block.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
-from typing import Any
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, product
+from math import prod
 
-from overnight.catalog import Model
-from overnight.manifest import keys
-from overnight.manifest.fingerprint import Fingerprinter, fragment
+from overnight.manifest import sampling
+from overnight.manifest.block import Block, Choice, Group
+from overnight.manifest.conditions import ConditionFailed
+from overnight.manifest.draft import Draft, JobProblem
+from overnight.manifest.layout import Step
 from overnight.manifest.problems import ManifestError, Problem
-from overnight.manifest.template import Template, TemplateProblem
-from overnight.manifest.yaml12 import Document, Span
+from overnight.manifest.recipe import Recipe, Row
+from overnight.manifest.sampling import Bottom, Indices, SamplingProblem, Stream
+from overnight.manifest.spec import JobSpec
+from overnight.manifest.texts import Forced
+from overnight.manifest.yaml12 import Document
 
-_MOST_PROBLEMS = 20
+__all__ = ["JobSpec", "expand"]
+
+MOST_PROBLEMS = 20
 """Rendering stops after this many different problems; they mostly say the same."""
 
-
-@dataclass(frozen=True, slots=True)
-class JobSpec:
-    """One job of a manifest.
-
-    ``position`` counts from 0 through the whole manifest. ``block`` is the block's name, or empty.
-    ``inputs`` are what the model is sent: raw names in the schema's order, canonical values.
-    ``variables`` leads from each axis (an input by its shortest name) to this job's value. Values
-    that are lists or mappings are shared between specs: read them, don't change them.
-    """
-
-    position: int
-    block: str
-    key: str
-    fingerprint: str
-    provider: str
-    model: str
-    inputs: dict[str, Any]
-    variables: dict[str, Any]
+Told = Callable[[Problem], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One checked value of an axis or a constant input.
-
-    ``fragment`` is its canonical JSON member (empty for variables and templates), ``part`` its
-    word in keys; ``template`` is set when the value must be rendered for each job.
-    """
-
-    value: Any
-    fragment: str
-    part: str
-    template: Template | None
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """A list of values. ``raw`` is the input that it sets; None for a variable."""
-
-    name: str
-    raw: str | None
-    choices: tuple[Choice, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A checked block. ``bindings`` leads from each name that a template uses to the constant
-    input or the axis (by raw name, or by its own name for a variable) that gives its value."""
-
-    name: str
-    provider: str
-    model: Model
-    constants: Mapping[str, Choice]
-    axes: tuple[Axis, ...]
-    bindings: Mapping[str, str]
-
-    def count(self) -> int:
-        """How many jobs it makes, repeats included."""
-        return math.prod(len(axis.choices) for axis in self.axes)
-
-
-def expand(blocks: Iterable[Block], document: Document) -> Iterator[JobSpec]:
+def expand(
+    blocks: Iterable[Block], document: Document, most: Sequence[tuple[int, Problem]], noted: Told
+) -> Iterator[JobSpec]:
     """The specs of all blocks, in order.
 
-    Raises :class:`ManifestError` after the last spec when texts could not be rendered, or earlier
-    when there are many such problems; nothing that was yielded may be kept then.
+    ``most`` are numbers of jobs that must not be exceeded, each with what is wrong then. ``noted``
+    is told what is worth saying and only known at the end.
+
+    Raises :class:`ManifestError` after the last spec when jobs could not be made, or earlier when
+    there are many such problems; nothing that was yielded may be kept then.
     """
     problems: dict[Problem, None] = {}
+
+    def told(problem: Problem) -> None:
+        problems[problem] = None
+        if len(problems) >= MOST_PROBLEMS:
+            raise ManifestError(problems, document.text)
+
+    limit, too_many = min(most, key=lambda pair: pair[0])
     position = 0
     for block in blocks:
-        recipe = _Recipe(block)
-        for chosen in product(*(axis.choices for axis in block.axes)):
-            try:
-                yield recipe.spec(position, chosen)
-            except _NotRendered as error:
-                problems[document.problem(error.span, str(error), error.hint)] = None
-                if len(problems) >= _MOST_PROBLEMS:
-                    raise ManifestError(problems, document.text) from None
+        for spec in _BlockStream(block, told, noted).specs(position):
             position += 1
+            if position > limit:
+                raise ManifestError([*problems, too_many], document.text)
+            yield spec
     if problems:
         raise ManifestError(problems, document.text)
 
 
-class _NotRendered(Exception):
-    """A text that could not be made, or that the model would not take."""
+class _BlockStream:
+    """The jobs of one block."""
 
-    def __init__(self, span: Span, message: str, hint: str | None) -> None:
-        super().__init__(message)
-        self.span = span
-        self.hint = hint
-
-
-class _Recipe:
-    """What the jobs of a block share, worked out once."""
-
-    def __init__(self, block: Block) -> None:
-        model = block.model
-        axes = {axis.raw: at for at, axis in enumerate(block.axes) if axis.raw is not None}
-        given = [s.name for s in model.inputs if s.name in block.constants or s.name in axes]
-        slots = {raw: slot for slot, raw in enumerate(sorted(given))}
-        constants = block.constants
+    def __init__(self, block: Block, told: Told, noted: Told) -> None:
         self._block = block
-        self._name_part = keys.block_part(block.name)
-        self._hash = Fingerprinter(block.provider, model.id)
-        self._inputs = {raw: constants[raw].value if raw in constants else None for raw in given}
-        self._fragments = [constants[raw].fragment if raw in constants else "" for raw in slots]
-        self._input_axes = [(at, raw, slots[raw]) for raw, at in axes.items()]
-        self._key_order = _key_order(block)
-        self._axis_names = [axis.name for axis in block.axes]
-        self._slots = slots
-        self._templates = [(raw, c.template, c) for raw, c in constants.items() if c.template]
-        self._axis_templates = [
-            (raw, at)
-            for at, axis in enumerate(block.axes)
-            if (raw := axis.raw) is not None and any(choice.template for choice in axis.choices)
-        ]
-        self._renders = bool(self._templates or self._axis_templates)
-        places = {axis.raw or axis.name: at for at, axis in enumerate(block.axes)}
-        bound = block.bindings.items()
-        self._fixed = {name: constants[to].value for name, to in bound if to in constants}
-        self._varying = [(name, places[to]) for name, to in bound if to not in constants]
+        self._told = told
+        self._noted = noted
+        self._recipe = Recipe(block)
+        layout = self._recipe.layout
+        self._dimensions = [_steps(self._recipe, group) for group in block.dimensions]
+        self._rules = [(rule, layout.change(rule.sets)) for rule in block.rules]
+        self._hits = [0] * len(block.exclude)
 
-    def spec(self, position: int, chosen: Sequence[Choice]) -> JobSpec:
-        """The job of one combination. Raises :class:`_NotRendered`."""
-        inputs = self._inputs.copy()
-        fragments = self._fragments.copy()
-        for at, raw, slot in self._input_axes:
-            choice = chosen[at]
-            inputs[raw] = choice.value
-            fragments[slot] = choice.fragment
-        variables = {
-            name: choice.value for name, choice in zip(self._axis_names, chosen, strict=True)
-        }
-        if self._renders:
-            self._render(chosen, inputs, fragments, variables)
-        fingerprint = self._hash.of(fragments)
-        parts = [self._name_part, *[chosen[at].part for at in self._key_order]]
-        block = self._block
-        key = keys.join(parts, fingerprint)
-        return JobSpec(
-            position,
-            block.name,
-            key,
-            fingerprint,
-            block.provider,
-            block.model.id,
-            inputs,
-            variables,
-        )
+    def specs(self, position: int) -> Iterator[JobSpec]:
+        """Every job, positions counted from ``position``."""
+        recipe = self._recipe
+        if recipe.is_plain and self._block.sample is None:
+            yield from recipe.plain_jobs(self._dimensions, position, self._told)
+            return
+        for draft, forced in self._chosen():
+            for spec in self._made(position, draft, forced):
+                position += 1
+                yield spec
+        self._note_exclude()
+        for inclusion in self._block.include:
+            draft = recipe.draft([recipe.layout.step(inclusion.sets.items())])
+            for spec in self._made(position, draft, None):
+                position += 1
+                yield spec
 
-    def _render(
-        self,
-        chosen: Sequence[Choice],
-        inputs: dict[str, Any],
-        fragments: list[str],
-        variables: dict[str, Any],
-    ) -> None:
-        values = self._fixed.copy()
-        for name, at in self._varying:
-            values[name] = chosen[at].value
-        for raw, template, choice in self._templates:
-            inputs[raw] = self._text(raw, template, choice, values)
-            fragments[self._slots[raw]] = fragment(raw, inputs[raw])
-        for raw, at in self._axis_templates:
-            template_here = chosen[at].template
-            if template_here is not None:
-                text = self._text(raw, template_here, chosen[at], values)
-                inputs[raw] = variables[self._axis_names[at]] = text
-                fragments[self._slots[raw]] = fragment(raw, text)
-
-    def _text(self, raw: str, template: Template, choice: Choice, values: Mapping[str, Any]) -> str:
-        model = self._block.model
+    def _made(self, position: int, draft: Draft, forced: Forced | None) -> list[JobSpec]:
         try:
-            text = template.render(values)
-        except TemplateProblem as error:
-            raise _NotRendered(
-                choice.span, f"{error}{_where(template, values)}", error.hint
-            ) from None
-        problem = model.check(raw, text, shown=model.shortest(raw))
-        if problem is not None:
-            message = f"{problem.message}{_where(template, values)}"
-            raise _NotRendered(choice.span, message, problem.hint)
-        return text
+            return self._recipe.jobs(position, draft, forced)
+        except JobProblem as error:
+            self._told(error.problem)
+            return []
+
+    def _chosen(self) -> Iterator[tuple[Draft, Forced | None]]:
+        """The combinations that are wanted, rules applied."""
+        if self._block.sample is None:
+            return ((draft, None) for draft in self._combinations())
+        if self._block.rows is not None:
+            return self._sampled_stream(self._block.sample.n, self._block.sample.seed)
+        return self._sampled(self._block.sample.n, self._block.sample.seed)
+
+    def _combinations(self) -> Iterator[Draft]:
+        """Every combination that is not excluded, rules applied."""
+        block, recipe = self._block, self._recipe
+        rows: Iterable[Row | None] = [None]
+        if block.rows is not None:
+            rows = block.rows.cells(recipe.layout, self._told)
+        picky = bool(block.exclude or block.rules)
+        for row in rows:
+            for draft in recipe.drafts(self._dimensions, row):
+                if not picky or self._accepted(draft):
+                    yield draft
+
+    def _accepted(self, draft: Draft) -> bool:
+        """Whether a combination is not excluded; the rules that it meets are applied then."""
+        try:
+            for at, condition in enumerate(self._block.exclude):
+                if condition.holds(draft.values, draft.labels):
+                    self._hits[at] += 1
+                    return False
+            for rule, step in self._rules:
+                if rule.when.holds(draft.values, draft.labels):
+                    draft.set(step, tracked=True)
+        except ConditionFailed as error:
+            self._told(error.problem)
+            return False
+        return True
+
+    def _note_exclude(self) -> None:
+        if self._block.sample is not None:
+            return  # not every combination was looked at
+        for condition, hits in zip(self._block.exclude, self._hits, strict=True):
+            if not hits:
+                message = "this excludes nothing: no combination meets it"
+                self._noted(condition.place.problem(message, "leave it out, or correct it"))
+
+    # --- samples --------------------------------------------------------------------------------
+
+    def _sampled_stream(self, n: int, seed: int) -> Iterator[tuple[Draft, Forced | None]]:
+        """The ``n`` of all combinations whose fingerprints' hashes are smallest: rows are a stream
+        whose length nobody knows before its end."""
+        bottom: Bottom[tuple[Draft, Forced | None]] = Bottom(n, seed)
+        offered = 0
+        for draft in self._combinations():
+            for forced in _each_variant(draft):
+                for spec in self._made(0, draft, forced)[:1]:
+                    bottom.offer(spec.fingerprint, (draft, forced))
+                    offered += 1
+        if offered <= n:
+            self._note_small(offered, n)
+        yield from bottom.items()
+
+    def _sampled(self, n: int, seed: int) -> Iterator[tuple[Draft, Forced | None]]:
+        block = self._block
+        spreads = [_Spread(steps) for steps in self._dimensions]
+        sizes, choosers = {}, {}
+        for group, spread in zip(block.dimensions, spreads, strict=True):
+            name = " + ".join(sorted(axis.name for axis in group.axes))
+            sizes[name] = spread.size
+            if spread.weighted:
+                choosers[name] = spread.choose
+        prompts = [(raw, c) for raw, c in block.constants.items() if c.variants is not None]
+        for raw, choice in prompts:
+            spread = _Spread([Step(pending=((raw, choice),))])
+            spreads.append(spread)
+            sizes[f"variants of {raw}"] = spread.size
+            if spread.weighted:
+                choosers[f"variants of {raw}"] = spread.choose
+        accept = self._accepts(spreads) if block.exclude else None
+        try:
+            picked = sampling.pick(sizes, n, seed, accept, choosers)
+        except SamplingProblem as error:
+            assert block.sample is not None
+            self._told(block.sample.place.problem(str(error), error.hint))
+            return
+        if len(picked) < n or prod(sizes.values()) == n:
+            self._note_small(len(picked), n)
+        for indices in picked:
+            draft, forced = self._at(spreads, indices)
+            if self._accepted(draft):
+                yield draft, forced
+
+    def _at(self, spreads: Sequence[_Spread], indices: Indices) -> tuple[Draft, Forced]:
+        """One combination by its places."""
+        steps: list[Step] = []
+        forced: dict[str, int] = {}
+        own = len(self._dimensions)
+        for number, (spread, index) in enumerate(zip(spreads, indices, strict=True)):
+            step, variants = spread.at(index)
+            forced.update(variants)
+            if number < own:
+                steps.append(step)
+        return self._recipe.draft(steps), forced
+
+    def _accepts(self, spreads: Sequence[_Spread]) -> Callable[[Indices], bool]:
+        def accept(indices: Indices) -> bool:
+            draft, _ = self._at(spreads, indices)
+            try:
+                return not any(
+                    condition.holds(draft.values, draft.labels) for condition in self._block.exclude
+                )
+            except ConditionFailed as error:
+                self._told(error.problem)
+                return False
+
+        return accept
+
+    def _note_small(self, found: int, n: int) -> None:
+        sample = self._block.sample
+        if sample is not None:
+            message = f"the sample is everything: {found:,} combinations, and {n:,} are asked for"
+            self._noted(sample.place.problem(message, "leave sample out"))
 
 
-def _key_order(block: Block) -> list[int]:
-    """Variables by name, then inputs in the schema's order: a key must not tell how the axes were
-    written."""
-    schema = {spec.name: place for place, spec in enumerate(block.model.inputs)}
-
-    def rank(at: int) -> tuple[int, str]:
-        axis = block.axes[at]
-        return (-1, axis.name) if axis.raw is None else (schema[axis.raw], "")
-
-    return sorted(range(len(block.axes)), key=rank)
+def _steps(recipe: Recipe, group: Group) -> list[Step]:
+    names = [axis.identity for axis in group.axes]
+    if len(names) == 1:
+        return [recipe.layout.step([(names[0], choice)]) for choice in group.axes[0].choices]
+    return [recipe.layout.step(zip(names, step, strict=True)) for step in group.choices]
 
 
-def _where(template: Template, values: Mapping[str, Any]) -> str:
-    """ " (where subject is …)", so that people know which of many jobs is meant."""
-    shown = [f"{name} is {str(values[name])[:40]!r}" for name in sorted(template.names)[:3]]
-    return f" (where {' and '.join(shown)})" if shown else ""
+def _several(step: Step) -> list[tuple[str, Choice]]:
+    return [(raw, choice) for raw, choice in step.pending if choice.variants is not None]
+
+
+def _each_variant(draft: Draft) -> Iterator[Forced | None]:
+    """Every combination of the variants of a job's prompts."""
+    several = [(raw, c.variants.count) for raw, c in draft.pending.items() if c.variants]
+    if not several:
+        yield None
+        return
+    for places in product(*(range(count) for _, count in several)):
+        yield {raw: place for (raw, _), place in zip(several, places, strict=True)}
+
+
+class _Spread:
+    """The positions of a dimension with the variants of their prompts counted one by one."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = steps
+        self._several = [_several(step) for step in steps]
+        counts = [prod(c.variants.count for _, c in s if c.variants) for s in self._several]
+        self._ends = list(accumulate(counts))
+        self.size = self._ends[-1]
+        self.weighted = any(c.variants.weighted for s in self._several for _, c in s if c.variants)
+
+    def at(self, index: int) -> tuple[Step, Forced]:
+        """The step of an index below :attr:`size`, and its prompts' variants."""
+        place = bisect_right(self._ends, index)
+        rest = index - (self._ends[place - 1] if place else 0)
+        forced: dict[str, int] = {}
+        for raw, choice in reversed(self._several[place]):
+            assert choice.variants is not None
+            rest, forced[raw] = divmod(rest, choice.variants.count)
+        return self._steps[place], forced
+
+    def choose(self, stream: Stream) -> int:
+        """An index by chance: a step by its number of variants, and these by their weights."""
+        place = bisect_right(self._ends, stream.below(self.size))
+        index = 0
+        for _, choice in self._several[place]:
+            assert choice.variants is not None
+            index = index * choice.variants.count + choice.variants.choose(stream.fraction)
+        return index + (self._ends[place - 1] if place else 0)

@@ -13,7 +13,9 @@ in a digit or letter, so it is a good name on every file system.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
+from functools import lru_cache
 from typing import Any
 
 LONGEST = 100
@@ -21,8 +23,10 @@ LONGEST = 100
 LONGEST_BYTES = 180
 """Bytes of a key: a file system's 255 less what is put after it."""
 _DIGITS = 8
+_ROOM = LONGEST - _DIGITS - 1
 _PART = 24
 _NAME = 32
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
 
 
 def slug(text: str, longest: int = _PART) -> str:
@@ -30,6 +34,8 @@ def slug(text: str, longest: int = _PART) -> str:
 
     May be empty, when the text has no letter and no digit.
     """
+    if text.isascii():
+        return _first_words(_ASCII_WORD.findall(text[: 8 * longest].lower()), longest)
     words: list[str] = []
     word = ""
     for char in unicodedata.normalize("NFC", text[: 8 * longest].lower()):
@@ -77,6 +83,7 @@ def file_part(address: str) -> str:
     return slug(name.rsplit(".", 1)[0])
 
 
+@lru_cache(maxsize=1024)
 def _name(name: str) -> str:
     return "".join(char for char in unicodedata.normalize("NFC", name.lower()) if _is_word(char))
 
@@ -87,10 +94,9 @@ def _is_word(char: str) -> bool:
 
 def join(parts: list[str], fingerprint: str) -> str:
     """The key. Parts that are empty are left out; without any it begins with ``job``."""
-    readable = "-".join(part for part in parts if part) or "job"
-    room = LONGEST - _DIGITS - 1
-    if len(readable) > room or not readable.isascii():
-        readable = _cut(readable, room, LONGEST_BYTES - _DIGITS - 1)
+    readable = "-".join(filter(None, parts)) or "job"
+    if len(readable) > _ROOM or not readable.isascii():
+        readable = _cut(readable, _ROOM, LONGEST_BYTES - _DIGITS - 1)
     return f"{readable}-{fingerprint[:_DIGITS]}"
 
 

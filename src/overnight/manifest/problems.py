@@ -20,7 +20,9 @@ _WIDEST = 160
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing to mend. ``line`` and ``column`` count characters from 1; both are 0 when the
-    problem is the file as a whole. ``width`` is how many characters to underline."""
+    problem is the file as a whole, and the column is when it is the line. ``width`` is how many
+    characters to underline. ``text`` is the line itself where the file is not the manifest; it is
+    empty where the line is not to be shown."""
 
     file: str
     line: int
@@ -28,11 +30,13 @@ class Problem:
     message: str
     hint: str | None = None
     width: int = 1
+    text: str | None = None
 
     @property
     def place(self) -> str:
-        """``jobs.yaml:7:3``, or the file alone."""
-        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        """``jobs.yaml:7:3``; ``shots.csv:7`` for a line as a whole; or the file alone."""
+        parts = [self.file, *(str(number) for number in (self.line, self.column) if number)]
+        return ":".join(parts)
 
 
 class ManifestError(Exception):
@@ -52,12 +56,15 @@ class ManifestError(Exception):
 def render_problem(problem: Problem, source: str | None) -> str:
     """``file:line:column: message``, the source line with the text underlined, the hint.
 
-    The line is left out where ``source`` is None or has no such line.
+    The line is left out where ``source``, the manifest's text, is None or has no such line.
     """
     parts = [f"{problem.place}: {problem.message}"]
-    lines = _LINE_BREAK.split(source) if source is not None else []
-    if 0 < problem.line <= len(lines):
-        parts += _underlined(lines[problem.line - 1], problem.column - 1, problem.width)
+    if problem.text is not None:
+        parts += [f"    {_harmless(problem.text[:_WIDEST])}"] if problem.text else []
+    elif source is not None and problem.line:
+        lines = _LINE_BREAK.split(source)
+        if problem.line <= len(lines):
+            parts += _underlined(lines[problem.line - 1], problem.column - 1, problem.width)
     if problem.hint:
         parts.append(f"  hint: {problem.hint}")
     return "\n".join(parts)

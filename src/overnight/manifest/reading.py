@@ -8,26 +8,22 @@ manifest that is right; only texts made from templates can still disappoint, in
 from __future__ import annotations
 
 import hashlib
-import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from overnight.catalog import Catalog, bundled_catalog
 from overnight.manifest.problems import ManifestError, Problem
 from overnight.manifest.settings import OutputSettings, RunSettings
 
 if TYPE_CHECKING:
-    from overnight.manifest.expand import Block, JobSpec
-    from overnight.manifest.schema import ManifestShape
+    from overnight.manifest.block import Block
+    from overnight.manifest.expand import JobSpec
     from overnight.manifest.yaml12 import Document
 
-_LONGEST_NAME = 80
-_RESERVED = frozenset(
-    {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
-)
-"""Names that Windows keeps for devices, whatever the suffix."""
+MAX_JOBS = 1_000_000
+"""The most jobs of one manifest, where nobody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +31,9 @@ class Manifest:
     """A manifest that has passed its checks.
 
     ``path`` is absolute; ``name`` is the batch's; ``digest`` is the SHA-256 of the file's bytes,
-    in hexadecimal.
+    in hexadecimal. ``draws`` holds every value that was drawn at random: it is to be kept with the
+    batch and given back at the next reading. ``validate`` is False when the manifest switches the
+    schema's checks off. ``most`` are the numbers of jobs that must not be exceeded.
     """
 
     path: Path
@@ -45,6 +43,22 @@ class Manifest:
     output: OutputSettings
     blocks: tuple[Block, ...] = field(repr=False)
     document: Document = field(repr=False)
+    draws: Mapping[str, list[Any]] = field(default_factory=dict, repr=False)
+    validate: bool = True
+    read_files: tuple[Path, ...] = field(default=(), repr=False)
+    most: tuple[tuple[int, Problem], ...] = field(default=(), repr=False)
+    said: list[Problem] = field(default_factory=list, repr=False)
+
+    @property
+    def notes(self) -> tuple[Problem, ...]:
+        """What is worth saying and is no error, in the order of the file. Complete once
+        :meth:`specs` has been read to its end."""
+        return ManifestError(self.said).problems
+
+    def sources(self) -> tuple[Path, ...]:
+        """Every other file that the jobs come from, as absolute paths: rows, lists of lines, files
+        that a glob found, wildcards."""
+        return self.read_files
 
     def specs(self) -> Iterator[JobSpec]:
         """Every job, as a stream, in the order of the file; the last axis varies fastest.
@@ -54,44 +68,48 @@ class Manifest:
         """
         from overnight.manifest.expand import expand
 
-        return expand(self.blocks, self.document)
+        return expand(self.blocks, self.document, self.most, self._note)
 
-    def count(self) -> int:
-        """How many specs the stream has, by arithmetic."""
-        return sum(block.count() for block in self.blocks)
+    def _note(self, problem: Problem) -> None:
+        if problem not in self.said:
+            self.said.append(problem)
+
+    def count(self) -> int | None:
+        """How many specs the stream has, by arithmetic; None when only the stream can tell."""
+        counts = [block.count() for block in self.blocks]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
 
 
-def read_manifest(path: Path, catalog: Catalog | None = None) -> Manifest:
+def read_manifest(
+    path: Path,
+    catalog: Catalog | None = None,
+    *,
+    drawn: Callable[[str], Mapping[str, list[Any]]] | None = None,
+    max_jobs: int = MAX_JOBS,
+    text: str | None = None,
+) -> Manifest:
     """Read and check a manifest. ``catalog`` knows the models; without one, the bundled ones.
+
+    ``drawn`` is asked once, with the batch's name, for the random values that an earlier load of
+    it kept: they are used again, and new ones are only added. More than ``max_jobs`` jobs are an
+    error. ``text`` is read in place of the file; paths are still counted from ``path``.
 
     Raises :class:`ManifestError` with everything that is wrong, also when there is no such file.
     """
     # Imported here so that commands which read no manifest start quickly.
     from overnight.manifest import yaml12
-    from overnight.manifest.blocks import Compiler
-    from overnight.manifest.schema import read_shape
+    from overnight.manifest.compile import compile_manifest
 
-    content = _content(path)
+    content = _content(path) if text is None else text.encode()
     document = yaml12.read(content, str(path))
-    shape, problems = read_shape(document)
-    if shape is None:
-        raise ManifestError(problems, document.text)
-    compiler = Compiler(document, shape, catalog or bundled_catalog(), whole=not problems)
-    blocks = compiler.blocks()
-    name = _name(path, shape, document, problems)
-    absolute = path.absolute()  # not resolve(): a link keeps the name people gave it
-    folder = _output(absolute.parent, shape.output.dir, name, document, problems)
-    problems += compiler.problems
-    if problems:
-        raise ManifestError(problems, document.text)
-    return Manifest(
-        path=absolute,
-        name=name,
+    return compile_manifest(
+        document,
+        path=path.absolute(),  # not resolve(): a link keeps the name people gave it
         digest=hashlib.sha256(content).hexdigest(),
-        run=RunSettings.of(shape.run),
-        output=OutputSettings(folder),
-        blocks=blocks,
-        document=document,
+        catalog=catalog or bundled_catalog(),
+        drawn=drawn or (lambda _: {}),
+        max_jobs=max_jobs,
     )
 
 
@@ -110,44 +128,3 @@ def _content(path: Path) -> bytes:
     except OSError as error:
         message, hint = f"the file can't be read ({error.strerror})", "check the path"
     raise ManifestError([Problem(str(path), 0, 0, message, hint)])
-
-
-def _name(path: Path, shape: ManifestShape, document: Document, problems: list[Problem]) -> str:
-    """The batch's name, NFC. It becomes a folder's name, so what a file system may not take is
-    noted as a problem."""
-    name = unicodedata.normalize("NFC", shape.name if shape.name is not None else path.stem)
-    wrong = _wrong_name(name)
-    if wrong is not None and shape.name is not None:
-        problems.append(document.problem(document.values["name",], f"the name {wrong}"))
-    elif wrong is not None:
-        message = f"the file's name can't be the batch's: it {wrong}"
-        problems.append(Problem(str(path), 0, 0, message, "write name: at the top of the file"))
-    return name
-
-
-def _wrong_name(name: str) -> str | None:
-    if len(name) > _LONGEST_NAME:
-        return f"has {len(name)} characters; {_LONGEST_NAME} are allowed"
-    odd = next((c for c in name if c not in "-_. " and unicodedata.category(c)[0] not in "LNM"), "")
-    if odd:
-        return f"has {odd!r} in it; letters, digits, spaces and - _ . are allowed"
-    if not name or unicodedata.category(name[0])[0] not in "LN":
-        return "must begin with a letter or a digit"
-    if name[-1] in ". ":
-        return "must not end in a dot or a space"
-    if name.split(".")[0].rstrip().lower() in _RESERVED:
-        return "is one that Windows keeps for a device"
-    return None
-
-
-def _output(
-    folder: Path, written: str | None, name: str, document: Document, problems: list[Problem]
-) -> Path:
-    try:
-        wanted = Path(written).expanduser() if written is not None else Path("outputs", name)
-    except RuntimeError:
-        span = document.values["output", "dir"]
-        message = "there is no such home folder"
-        problems.append(document.problem(span, message, "write the folder's whole path"))
-        wanted = Path()
-    return (folder / wanted).resolve()

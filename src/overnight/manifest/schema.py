@@ -1,157 +1,37 @@
-"""The shape of a manifest, as pydantic models, and its mistakes in sentences of ours.
+"""Read the shape of a manifest, and tell its mistakes in sentences of ours.
 
-The models say which keys there are and what kind of value each takes; what the names and values
-inside ``inputs`` and ``matrix`` may be depends on the model that is asked for, and is checked by
-:mod:`overnight.manifest.checks`.
+The shape itself is in :mod:`overnight.manifest.shapes`.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from overnight.catalog import nearest
 from overnight.catalog.wording import listed, shown
-from overnight.manifest import amounts
-from overnight.manifest.amounts import AmountProblem
 from overnight.manifest.problems import Problem
+from overnight.manifest.shapes import (
+    AXIS_SHAPES,
+    TAGS,
+    BlockShape,
+    HaltShape,
+    LimitsShape,
+    ManifestShape,
+    OutputShape,
+    RowsShape,
+    RuleShape,
+    RunShape,
+    SampleShape,
+    Shape,
+    TimeoutShape,
+)
 from overnight.manifest.yaml12 import Document, Span, Trail
 
-Axis = Annotated[list[Any], Field(min_length=1)]
-
-
-class _Shape(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
-
-
-def _amount(read: Callable[[object], object], written: object) -> PlainValidator:
-    """Check a value with a function of :mod:`overnight.manifest.amounts`. ``written`` is the type
-    that JSON Schema shows for it.
-
-    A validator, and not a union of types: a union would put its members' names into the trail of a
-    problem, which then leads nowhere in the document.
-    """
-
-    def check(value: object) -> object:
-        try:
-            return read(value)
-        except AmountProblem as problem:
-            context = {"wanted": problem.wanted, "hint": problem.hint}
-            raise PydanticCustomError("amount", "{wanted}", context) from None
-
-    return PlainValidator(check, json_schema_input_type=written)
-
-
-_DURATION = Annotated[str, Field(pattern=amounts.DURATION)]
-_SHARE = Annotated[str, Field(pattern=amounts.SHARE)]
-_NUMBER = Annotated[int, Field(ge=1, le=amounts.MOST_JOBS)]
-
-Seconds = Annotated[float | None, _amount(amounts.seconds, _DURATION)]
-Rate = Annotated[str | None, _amount(amounts.rate, Annotated[str, Field(pattern=amounts.RATE)])]
-Failures = Annotated[int | str, _amount(amounts.failures, _NUMBER | _SHARE)]
-
-
-class TimeoutShape(_Shape):
-    """How long a job may take before it is given up on: ``90s``, ``30m``, ``1.5h`` or ``1d``."""
-
-    queue: Seconds = Field(default=None, description="Waiting at the provider.")
-    run: Seconds = Field(default=None, description="Running at the provider.")
-    collect: Seconds = Field(default=None, description="Fetching what was delivered.")
-
-
-class HaltShape(_Shape):
-    """The rule that stops a batch that goes wrong."""
-
-    failures: Failures = Field(
-        description="So many failed jobs, or such a share of the settled ones: 20 or 10%."
-    )
-    after: _NUMBER = Field(default=20, description="Settled jobs before the rule applies.")
-
-
-class RunShape(_Shape):
-    """How the batch is worked on."""
-
-    concurrency: int = Field(
-        default=4, ge=1, le=1000, description="Most jobs with the provider at once."
-    )
-    attempts: int = Field(
-        default=3, ge=1, le=20, description="Most paid tries of a job that the provider fails."
-    )
-    rate: Rate = Field(
-        default=None, description="Most submits in any stretch of that length: 30/min, 500/h."
-    )
-    on_unknown: Literal["hold", "resubmit"] = Field(
-        default="hold",
-        description="What becomes of a job that may have been submitted, when nobody can tell.",
-    )
-    timeout: TimeoutShape | None = Field(default=None, description="Time limits of a job.")
-    canary: _NUMBER | None = Field(
-        default=None, description="Jobs of each block that must succeed before the others go."
-    )
-    halt: HaltShape | None = Field(default=None, description="When to stop submitting the batch.")
-
-    @field_validator("timeout", "canary", "halt", mode="before")
-    @classmethod
-    def _not_empty(cls, value: object, info: ValidationInfo) -> object:
-        """A key with nothing after it is a rule that was meant and forgotten, not its absence."""
-        if value is None:
-            kind = "int_type" if info.field_name == "canary" else "model_type"
-            raise PydanticCustomError(kind, "empty")
-        return value
-
-
-class OutputShape(_Shape):
-    """Where files go."""
-
-    dir: str | None = Field(
-        default=None,
-        min_length=1,
-        description="The folder for results, counted from the manifest's own folder.",
-    )
-
-
-class BlockShape(_Shape):
-    """A set of jobs: constant inputs, and axes that are multiplied."""
-
-    name: str | None = Field(default=None, min_length=1, description="Begins the jobs' keys.")
-    model: str | None = Field(default=None, min_length=1, description="The model's id.")
-    inputs: dict[str, Any] = Field(
-        default_factory=dict, description="Inputs that every job of the block has."
-    )
-    matrix: dict[str, Axis] = Field(
-        default_factory=dict, description="Axes: a list of values each; every combination is a job."
-    )
-
-
-class ManifestShape(BlockShape):
-    """The whole file: one block, or what the blocks of ``jobs`` share."""
-
-    version: Literal[1] = Field(description="The version of this grammar.")
-    jobs: Annotated[list[BlockShape], Field(min_length=1)] | None = Field(
-        default=None, description="Blocks that inherit the top level's model, inputs and matrix."
-    )
-    run: RunShape = RunShape()
-    output: OutputShape = OutputShape()
-
-    @field_validator("version", mode="before")
-    @classmethod
-    def _a_number(cls, value: object) -> object:
-        """Python takes true for 1; people don't."""
-        if isinstance(value, bool):
-            raise PydanticCustomError("literal_error", "not a number")
-        return value
+__all__ = ["ManifestShape", "read_shape"]
 
 
 def read_shape(document: Document) -> tuple[ManifestShape | None, list[Problem]]:
@@ -169,13 +49,31 @@ def read_shape(document: Document) -> tuple[ManifestShape | None, list[Problem]]
         return None, problems
     rest = copy.deepcopy(document.data)
     for detail in details:
-        trail: Trail = tuple(detail["loc"])
-        # Nothing else depends on the run block, and half a rule of it would be no rule.
-        _take_away(rest, trail[:1] if trail[0] == "run" else trail)
+        _take_away(rest, _dependent(_trail(detail)))
     try:
         return ManifestShape.model_validate({**rest, "version": 1}), problems
     except ValidationError:
         return None, problems
+
+
+def _trail(detail: ErrorDetails) -> Trail:
+    """The way to a value in the document; pydantic names the form of an axis on it as well."""
+    return tuple(step for step in detail["loc"] if step not in TAGS)
+
+
+def _dependent(trail: Trail) -> Trail:
+    """The smallest part that makes sense without the one in question: half of a rule is no rule."""
+    if trail[:1] == ("run",):
+        return trail[:1]
+    start = 2 if len(trail) > 2 and trail[0] == "jobs" else 0
+    part = trail[start] if len(trail) > start else None
+    if part in ("inputs", "matrix"):
+        return trail[: start + 2]
+    return trail[: start + 1] if part in _WHOLE else trail
+
+
+_WHOLE = frozenset({"rows", "zip", "rules", "exclude", "include", "sample", "tags"})
+"""Keys that are read as one."""
 
 
 def _misspelt(detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
@@ -202,10 +100,10 @@ def _take_away(data: Any, trail: Trail) -> None:
 
 
 def _problem(document: Document, details: ErrorDetails) -> Problem:
-    trail: Trail = tuple(details["loc"])
+    trail = _trail(details)
     kind = details["type"]
     if kind == "extra_forbidden":
-        name, known = str(trail[-1]), _keys_at(trail[:-1])
+        name, known = str(trail[-1]), _keys_at(tuple(details["loc"][:-1]))
         close = nearest(name, known)
         close_or_all = f'did you mean "{close}"?' if close else f"known keys: {', '.join(known)}"
         message = f'there is no key "{name}" here'
@@ -216,12 +114,24 @@ def _problem(document: Document, details: ErrorDetails) -> Problem:
 
 
 def _missing(document: Document, trail: Trail) -> Problem:
-    """The version, or a halt's failures: nothing else must be there."""
     message = f'"{trail[-1]}" is missing'
     if trail == ("version",):
         return document.problem(_top(document), message, "write version: 1 in the first line")
-    hint = "write failures: 20 or failures: 10%, whichever is to stop the batch"
-    return document.problem(document.keys[trail[:-1]], message, hint)
+    place = document.keys.get(trail[:-1]) or document.values[trail[:-1]]
+    return document.problem(place, message, _NEEDED[str(trail[-1])])
+
+
+_RANGE = "a range is written {from: 8, to: 14, step: 2}"
+_NEEDED = {
+    "failures": "write failures: 20 or failures: 10%, whichever is to stop the batch",
+    "file": "write file: and the table's path, such as file: shots.csv",
+    "from": _RANGE,
+    "to": _RANGE,
+    "when": "write when: and a condition, such as when: {style: Anime}",
+    "set": "write set: and what to set, such as set: {steps: 14}",
+    "n": "write n: and how many combinations to take, such as n: 500",
+}
+"""Keys that their part can't do without."""
 
 
 def _top(document: Document) -> Span:
@@ -230,16 +140,25 @@ def _top(document: Document) -> Span:
     return document.values[()] if first is None else document.keys[(first,)]
 
 
-def _keys_at(trail: Trail) -> list[str]:
-    shapes: dict[Trail, type[_Shape]] = {
-        ("run",): RunShape,
-        ("run", "timeout"): TimeoutShape,
-        ("run", "halt"): HaltShape,
-        ("output",): OutputShape,
-    }
-    if not trail:
-        return list(ManifestShape.model_fields)
-    return list(shapes.get(trail, BlockShape).model_fields)
+_SHAPES: dict[str, type[Shape]] = {
+    **AXIS_SHAPES,
+    "run": RunShape,
+    "timeout": TimeoutShape,
+    "halt": HaltShape,
+    "limits": LimitsShape,
+    "output": OutputShape,
+    "rows": RowsShape,
+    "sample": SampleShape,
+    "rules": RuleShape,
+    "jobs": BlockShape,
+}
+"""The shape of what stands under a key, or in a list under it."""
+
+
+def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
+    words = [step for step in loc if isinstance(step, str)]
+    shape = _SHAPES[words[-1]] if words else ManifestShape
+    return [part.alias or name for name, part in shape.model_fields.items()]
 
 
 _WANTED = {
@@ -247,23 +166,44 @@ _WANTED = {
     "dict_type": "a mapping of names and values",
     "string_type": "text",
     "int_type": "a whole number",
+    "float_type": "a number",
     "list_type": "a list",
 }
 _BOUNDS = {
     "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("more than", "gt"),
     "less_than_equal": ("at most", "le"),
 }
 
 
 _CHOICES: dict[str, tuple[tuple[str | int, ...], str]] = {
     "version": ((1,), "this is the first version of the grammar"),
+    "validate": (("on", "off"), "off sends what is written without checking it"),
     "on_unknown": (
         ("hold", "resubmit"),
         "hold leaves such a job to you; resubmit submits it once more, which may be charged twice",
     ),
+    "on_suspect": (
+        ("keep", "retry"),
+        "keep leaves the file to you; retry buys the job again, as one more attempt",
+    ),
+    "order": (
+        ("given", "shuffle", "longest-first"),
+        "given is the order of the file; the last axis changes fastest",
+    ),
+    "prompt_syntax": (
+        ("plain", "dynamic"),
+        "dynamic gives {a|b} and __wildcard__ in prompts a meaning",
+    ),
 }
 """The words of a key that has few, and what helps somebody who wrote another."""
-_EXAMPLES = {"timeout": "{run: 2h}", "halt": "{failures: 10%}"}
+_EXAMPLES = {
+    "timeout": "{run: 2h}",
+    "halt": "{failures: 10%}",
+    "limits": "{cost: 20}",
+    "rows": "{file: shots.csv}",
+    "sample": "{n: 500, seed: 7}",
+}
 """Mappings that people may take for a single value."""
 
 
@@ -273,11 +213,16 @@ def _sentence(trail: Trail, details: ErrorDetails) -> tuple[str, str | None]:
     if kind in _BOUNDS:
         words, bound = _BOUNDS[kind]
         hint = "leave the key out to do without" if name == "canary" and value == 0 else None
-        return f"{name} is {value}, but it must be {words} {details['ctx'][bound]}", hint
+        return f"{name} is {value}, but it must be {words} {details['ctx'][bound]:.15g}", hint
     if kind == "literal_error":
         return _not_listed(name, value)
     if kind in ("too_short", "string_too_short"):
         return f"{name} is empty", "give it something, or leave the key out"
+    if kind in ("too_long", "string_too_long"):
+        most = details["ctx"]["max_length"]
+        return f"{name} is too long; {most} are allowed", "leave some out"
+    if kind == "union_tag_not_found":
+        return _no_form(trail, name, value)
     wanted = details["ctx"]["wanted"] if kind == "amount" else _WANTED.get(kind, "something else")
     if not trail:
         return f"{name} must be {wanted}", "begin it with version: 1"
@@ -288,11 +233,23 @@ def _sentence(trail: Trail, details: ErrorDetails) -> tuple[str, str | None]:
     return f"{name} must be {wanted}", _type_hint(name, kind, value)
 
 
+def _no_form(trail: Trail, name: str, value: object) -> tuple[str, str | None]:
+    """An axis or a condition that is written in none of the ways there are."""
+    if trail[-1] == "when" or "exclude" in trail:
+        hint = 'write {style: Anime}, or an expression: "steps > 8"'
+        return f"{name} must be a mapping of names and values, or an expression", hint
+    if value is None:
+        return f"{name} is empty, but it must be a list", "leave the key out if it has nothing"
+    return f"{name} must be a list", _as_list(value)
+
+
 def _not_listed(name: str, value: object) -> tuple[str, str]:
     options, hint = _CHOICES[name]
     if isinstance(value, str) and (close := nearest(value, map(str, options))):
         # version: "1" is near the 1 that it must be, but what is wrong with it are the quotes.
         hint = f"did you mean {close}?" if close in options else hint
+    if isinstance(value, bool) and name == "validate":
+        hint = "write on or off"
     written = "empty" if value is None else shown(value)
     return f"{name} is {written}, but it must be {listed(options)}", hint
 
@@ -307,11 +264,15 @@ def _type_hint(name: str, kind: str, value: object) -> str | None:
     return f'write it in quotes: "{value}"' if kind == "string_type" else None
 
 
+_PLAIN_PARENTS = frozenset({"run", "output", "inputs", "matrix"})
+
+
 def _name(trail: Trail) -> str:
     last = trail[-1] if trail else "the manifest"
-    if len(trail) > 2 and trail[0] == "run":
-        return f"{trail[-2]}.{last}"
-    return last if isinstance(last, str) else f"entry {last + 1} of {trail[-2]}"
+    if isinstance(last, int):
+        return f"entry {last + 1} of {trail[-2]}"
+    parent = trail[-2] if len(trail) > 1 else None
+    return f"{parent}.{last}" if isinstance(parent, str) and parent not in _PLAIN_PARENTS else last
 
 
 def _as_list(value: object) -> str | None:

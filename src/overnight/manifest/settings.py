@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from overnight.manifest.schema import RunShape
+    from overnight.manifest.shapes import RunShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,26 @@ class HaltSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """The most that a batch may be: ``jobs``, and ``cost`` in US dollars; None is no limit."""
+
+    jobs: int | None = None
+    cost: float | None = None
+
+    def as_json(self) -> dict[str, float]:
+        """Only the limits that the manifest sets."""
+        limits = {"jobs": self.jobs, "cost": self.cost}
+        return {part: limit for part, limit in limits.items() if limit is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class RunSettings:
     """How a batch is worked on.
 
     ``concurrency`` (1 to 1000) jobs with the provider at once; at most ``attempts`` (1 to 20) paid
     tries of each; at most ``rate`` submits in a time, such as ``30/min``; ``canary`` jobs of each
-    block that have to succeed before the others go.
+    block that have to succeed before the others go; ``price`` is what one job costs in US dollars,
+    or the text of an expression that says so.
     """
 
     concurrency: int
@@ -56,21 +70,25 @@ class RunSettings:
     timeout: TimeoutSettings = TimeoutSettings()
     canary: int | None = None
     halt: HaltSettings | None = None
+    limits: LimitSettings = LimitSettings()
+    price: float | str | None = None
 
     @classmethod
     def of(cls, shape: RunShape) -> RunSettings:
         """The settings of a ``run`` block that has passed its checks."""
-        limits, rule = shape.timeout, shape.halt
+        waits, rule, most = shape.timeout, shape.halt, shape.limits
         return cls(
             concurrency=shape.concurrency,
             attempts=shape.attempts,
             rate=shape.rate,
             on_unknown=shape.on_unknown,
             timeout=TimeoutSettings()
-            if limits is None
-            else TimeoutSettings(limits.queue, limits.run, limits.collect),
+            if waits is None
+            else TimeoutSettings(waits.queue, waits.run, waits.collect),
             canary=shape.canary,
             halt=None if rule is None else HaltSettings(rule.failures, rule.after),
+            limits=LimitSettings() if most is None else LimitSettings(most.jobs, most.cost),
+            price=shape.price,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -78,7 +96,8 @@ class RunSettings:
 
         ``concurrency`` and ``attempts`` are always there. The others only where the manifest sets
         them: ``rate`` (text), ``on_unknown`` (``resubmit``; holding is the rule), ``timeout``
-        (seconds by part), ``canary`` and ``halt`` (``failures`` and ``after``).
+        (seconds by part), ``canary``, ``halt`` (``failures`` and ``after``), ``limits`` (``jobs``
+        and ``cost``) and ``price`` (a number, or an expression's text).
         """
         kept: dict[str, Any] = {"concurrency": self.concurrency, "attempts": self.attempts}
         if self.rate is not None:
@@ -91,11 +110,33 @@ class RunSettings:
             kept["canary"] = self.canary
         if self.halt is not None:
             kept["halt"] = self.halt.as_json()
+        if most := self.limits.as_json():
+            kept["limits"] = most
+        if self.price is not None:
+            kept["price"] = self.price
         return kept
 
 
 @dataclass(frozen=True, slots=True)
 class OutputSettings:
-    """Where files go. ``dir`` is absolute; it need not exist yet."""
+    """Where files go.
+
+    ``dir`` is absolute; it need not exist yet. ``name`` is the template of a file's path without
+    suffix, counted from there; None means the job's key. ``download`` files are fetched at once.
+    ``on_suspect`` says whether a job whose file looks wrong is bought again.
+    """
 
     dir: Path
+    name: str | None = None
+    download: int = 4
+    on_suspect: Literal["keep", "retry"] = "keep"
+
+    def as_json(self) -> dict[str, Any]:
+        """What the database keeps of it beside the folder: ``download``, and where the manifest
+        says them ``name`` and ``on_suspect`` (``retry``; keeping is the rule)."""
+        kept: dict[str, Any] = {"download": self.download}
+        if self.name is not None:
+            kept["name"] = self.name
+        if self.on_suspect != "keep":
+            kept["on_suspect"] = self.on_suspect
+        return kept

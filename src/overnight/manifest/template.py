@@ -89,7 +89,10 @@ class Template:
         """
         if self._short is None:
             return _bounded(self._compiled, values)
-        parts = [text if name is None else printed(values[name]) for text, name in self._short]
+        try:
+            parts = [text if name is None else printed(values[name]) for text, name in self._short]
+        except KeyError as missing:
+            raise TemplateProblem(f'"{missing.args[0]}" has no value in this job') from None
         if sum(map(len, parts)) > LONGEST_TEXT:
             raise _too_long()
         return "".join(parts)

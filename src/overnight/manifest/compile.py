@@ -1,0 +1,199 @@
+"""From a document to a manifest: its settings, its blocks, and the limits of both."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from overnight.catalog import Catalog
+from overnight.manifest import environment
+from overnight.manifest.block import Block
+from overnight.manifest.blocks import Compiler, Surroundings
+from overnight.manifest.draws import Draws
+from overnight.manifest.naming import RESERVED, NameTemplate
+from overnight.manifest.places import Reporter
+from overnight.manifest.problems import ManifestError, Problem
+from overnight.manifest.reading import Manifest
+from overnight.manifest.schema import ManifestShape, read_shape
+from overnight.manifest.settings import OutputSettings, RunSettings
+from overnight.manifest.template import TemplateProblem
+from overnight.manifest.yaml12 import Document, Trail, scalar
+
+_LONGEST_NAME = 80
+
+
+def compile_manifest(
+    document: Document,
+    *,
+    path: Path,
+    digest: str,
+    catalog: Catalog,
+    drawn: Callable[[str], Mapping[str, list[Any]]],
+    max_jobs: int,
+) -> Manifest:
+    """The manifest that a document says, checked. ``path`` is absolute; the other arguments are
+    those of :func:`~overnight.manifest.reading.read_manifest`.
+
+    Raises :class:`ManifestError`.
+    """
+    document, problems = _with_environment(document)
+    shape, more = read_shape(document)
+    problems += more
+    if shape is None:
+        raise ManifestError(problems, document.text)
+    reporter = Reporter(document, whole=not problems)
+    reporter.problems += problems
+    name = _name(path, shape, document, reporter)
+    around = Surroundings(path.parent, Draws(drawn(name)), _namer(shape, name, reporter))
+    blocks = Compiler(shape, catalog, reporter, around).blocks()
+    folder = _output(path.parent, shape, name, reporter)
+    most = _limits(shape, reporter, max_jobs)
+    _check_size(blocks, most, reporter)
+    if shape.checks == "off":
+        message = "nothing is checked against the model's schema: a mistake may cost money"
+        reporter.notes.append(reporter.key_place(("validate",)).problem(message))
+    if reporter.problems:
+        raise ManifestError(reporter.problems, document.text)
+    return Manifest(
+        path=path,
+        name=name,
+        digest=digest,
+        run=RunSettings.of(shape.run),
+        output=OutputSettings(
+            folder, shape.output.name, shape.output.download, shape.output.on_suspect
+        ),
+        blocks=blocks,
+        document=document,
+        draws=around.drawn.used,
+        validate=shape.checks == "on",
+        read_files=tuple(sorted({*around.files, *around.wildcards.sources()})),
+        most=most,
+        said=reporter.notes,
+    )
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+def _with_environment(document: Document) -> tuple[Document, list[Problem]]:
+    """The document with ``${env:NAME}`` filled in under ``run`` and ``output``."""
+    if not isinstance(document.data, dict):
+        return document, []
+    data = dict(document.data)
+    reporter = Reporter(document, whole=True)
+    for part in ("run", "output"):
+        if part not in data:
+            continue
+        data[part], problems = environment.fill(data[part], os.environ, read=_number)
+        for problem in problems:
+            place = reporter.column_place((part, *problem.trail), problem.start + 1)
+            reporter.problems.append(place.problem(str(problem), problem.hint))
+    return replace(document, data=data), reporter.problems
+
+
+def _number(text: str) -> Any:
+    """What a setting that came from the environment means: a number, where it spells one."""
+    try:
+        value = scalar(text)
+    except ValueError:
+        return text
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number else text
+
+
+def _name(path: Path, shape: ManifestShape, document: Document, reporter: Reporter) -> str:
+    """The batch's name, NFC. It becomes a folder's name, so what a file system may not take is
+    noted as a problem."""
+    name = unicodedata.normalize("NFC", shape.name if shape.name is not None else path.stem)
+    wrong = _wrong_name(name)
+    if wrong is not None and shape.name is not None:
+        reporter.at_value(("name",), f"the name {wrong}")
+    elif wrong is not None:
+        message = f"the file's name can't be the batch's: it {wrong}"
+        hint = "write name: at the top of the file"
+        reporter.problems.append(Problem(document.file, 0, 0, message, hint))
+    return name
+
+
+def _wrong_name(name: str) -> str | None:
+    if len(name) > _LONGEST_NAME:
+        return f"has {len(name)} characters; {_LONGEST_NAME} are allowed"
+    odd = next((c for c in name if c not in "-_. " and unicodedata.category(c)[0] not in "LNM"), "")
+    if odd:
+        return f"has {odd!r} in it; letters, digits, spaces and - _ . are allowed"
+    if not name or unicodedata.category(name[0])[0] not in "LN":
+        return "must begin with a letter or a digit"
+    if name[-1] in ". ":
+        return "must not end in a dot or a space"
+    if RESERVED.fullmatch(name.replace(" .", ".")):
+        return "is one that Windows keeps for a device"
+    return None
+
+
+def _output(folder: Path, shape: ManifestShape, name: str, reporter: Reporter) -> Path:
+    written = shape.output.dir
+    try:
+        wanted = Path(str(written)).expanduser() if written is not None else Path("outputs", name)
+    except RuntimeError:
+        hint = "write the folder's whole path"
+        reporter.at_value(("output", "dir"), "there is no such home folder", hint)
+        wanted = Path()
+    return (folder / wanted).resolve()
+
+
+def _namer(shape: ManifestShape, name: str, reporter: Reporter) -> NameTemplate | None:
+    if shape.output.name is None:
+        return None
+    try:
+        return NameTemplate(shape.output.name, name)
+    except TemplateProblem as error:
+        reporter.at_value(("output", "name"), f"name: {error}", error.hint)
+        return None
+
+
+# --- limits ---------------------------------------------------------------------------------------
+
+
+def _limits(
+    shape: ManifestShape, reporter: Reporter, max_jobs: int
+) -> tuple[tuple[int, Problem], ...]:
+    """The numbers of jobs that must not be exceeded, and what is wrong when one is."""
+    place = reporter.key_place(_what_makes_jobs(shape))
+    message = f"this makes more than {max_jobs:,} jobs, and that is the most a manifest may have"
+    found = [(max_jobs, place.problem(message, "make the axes shorter, or take a sample"))]
+    wanted = shape.run.limits.jobs if shape.run.limits is not None else None
+    if wanted is not None:
+        place = reporter.value_place(("run", "limits", "jobs"))
+        message = f"the manifest makes more than these {wanted:,} jobs"
+        found.append((wanted, place.problem(message, "raise the limit, or make fewer jobs")))
+    return tuple(found)
+
+
+def _what_makes_jobs(shape: ManifestShape) -> Trail:
+    if shape.jobs:
+        return ("jobs",)
+    parts = (("matrix", shape.matrix), ("zip", shape.zip), ("rows", shape.rows))
+    return next(((key,) for key, value in parts if value), ())
+
+
+def _check_size(
+    blocks: tuple[Block, ...], most: tuple[tuple[int, Problem], ...], reporter: Reporter
+) -> None:
+    """Tell a manifest that is too large before anything is made of it."""
+    if reporter.problems:
+        return
+    total = sum(block.most() for block in blocks)
+    limit, problem = most[0]
+    if total > limit:
+        message = f"this makes {total:,} jobs; a manifest may have {limit:,}"
+        reporter.problems.append(replace(problem, message=message))
+    counts = [block.count() for block in blocks]
+    exact = sum(count for count in counts if count is not None)
+    for wanted, too_many in most[1:]:
+        if exact > wanted:
+            message = f"the manifest makes {exact:,} jobs, and the limit is {wanted:,}"
+            reporter.problems.append(replace(too_many, message=message))
