@@ -37,6 +37,11 @@ QUICK = Pace(shortest=0.02, longest=0.2, longest_without_answer=0.2)
 class Spec:
     """One job of the seed's model, told apart by its seed."""
 
+    priority, rank, repeat = 0, 0, 1
+    tags: tuple[str, ...] = ()
+    name: str | None = None
+    price: float | None = None
+
     def __init__(self, seed: int) -> None:
         self.inputs: dict[str, Any] = {
             "600_prompt": "Fog lifts off a harbour at dawn",

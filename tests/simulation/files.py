@@ -21,7 +21,7 @@ class Traveller(Protocol):
 
 
 class SimulatedDownloader(download.Downloader):
-    """The same call as the real one's. ``disk`` maps a path to what stands there."""
+    """The same calls as the real one's. ``disk`` maps a path to what stands there."""
 
     def __init__(
         self, host: Traveller, remote: Remote, plan: Plan, rng: Random, disk: dict[str, str]
@@ -40,7 +40,9 @@ class SimulatedDownloader(download.Downloader):
         *,
         recorded: download.Fetched | None = None,
         progress: download.Progress | None = None,
+        examine: download.Examine | None = None,
     ) -> download.FetchOutcome:
+        """As there, except that these files have nothing inside to ``examine``."""
         if recorded is not None and self._disk.get(str(recorded.path)) == recorded.sha256:
             return recorded
         parts = urlsplit(url)
@@ -57,6 +59,9 @@ class SimulatedDownloader(download.Downloader):
         if progress is not None:
             progress(100, 100)
         return download.Fetched(self._keep(path, content), 100, content, "video/mp4")
+
+    async def settle(self, fetched: download.Fetched) -> None:
+        """Nothing is kept aside here in case of a crash."""
 
     def _goes_wrong(self, request: Accepted, signed: str) -> download.FetchOutcome | None:
         chance = self._remote.chance

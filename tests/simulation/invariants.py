@@ -31,9 +31,9 @@ _OF_THE_USER = {
     for event, target in row.items()
     if source in HELD or (source, event) == (State.PENDING, Event.CANCELLED)
 }
-_FIXED = ("job_id", "number", "worker_id", "submit_key", "intent_at")
-_ONCE = ("request_id", "accepted_at", "running_at", "finished_at")
-_ENDING = ("ended_at", "outcome", "error")
+_FIXED = frozenset({"job_id", "number", "worker_id", "submit_key", "intent_at"})
+_ONCE = frozenset({"request_id", "accepted_at", "running_at", "finished_at"})
+_ENDING = frozenset({"ended_at", "outcome", "error"})
 
 
 class Judge:
@@ -221,7 +221,7 @@ class Judge:
                 self._decided(job, old, new)
             else:
                 self._moved(author, after, old, new)
-        self._wished(job, before, after)
+        self._wished(author, job, before, after)
 
     def _count(self, job: Picture, old: State, new: State) -> None:
         if not job.recalled:
@@ -316,30 +316,31 @@ class Judge:
         whole = bool(promised) and sorted(files) == list(range(promised or 0))
         self.hold(whole, row.id, f"succeeded with {len(files)} of {promised} files")
 
-    def _wished(self, job: Picture, before: JobRow, after: JobRow) -> None:
-        """A wish to cancel goes only when it came true, came too late, or can't come true."""
+    def _wished(self, author: Badge | None, job: Picture, before: JobRow, after: JobRow) -> None:
+        """A wish to cancel goes only when it came true, came too late, or can't come true; or
+        when the user asks for the opposite, which is that the job is bought again."""
         job.wish = bool(after.cancel_requested)
         if before.cancel_requested and not after.cancel_requested:
             request = job.request
             too_late = request is not None and request.state != "queued"
             ended = job.state not in (State.PENDING, State.SUBMITTING, State.QUEUED, State.RUNNING)
-            self.hold(ended or too_late, after.id, "the user's wish to cancel was forgotten")
+            taken_back = author is USER and job.state is State.PENDING
+            fine = ended or too_late or taken_back
+            self.hold(fine, after.id, "the user's wish to cancel was forgotten")
 
     def _attempt(self, before: AttemptRow | None, after: AttemptRow) -> None:
         job = self.jobs[after.job_id]
         if before is None:
             self.hold(after.outcome is None, after.job_id, "an attempt began with its end")
             return
-        for name in _FIXED:
-            same = getattr(before, name) == getattr(after, name)
-            self.hold(same, after.job_id, f"{name} of attempt {after.number} was rewritten")
-        for name in _ONCE:
-            old = getattr(before, name)
-            same = old is None or old == getattr(after, name)
-            self.hold(same, after.job_id, f"{name} of attempt {after.number} was overwritten")
-        if before.ended_at is not None and not job.reopened:
-            same = all(getattr(before, name) == getattr(after, name) for name in _ENDING)
-            self.hold(same, after.job_id, f"the end of attempt {after.number} was overwritten")
+        ended = before.ended_at is not None and not job.reopened
+        for name, old, new in zip(AttemptRow._fields, before, after, strict=True):
+            if old == new:
+                continue
+            which = f"{name} of attempt {after.number}"
+            self.hold(name not in _FIXED, after.job_id, f"{which} was rewritten")
+            self.hold(name not in _ONCE or old is None, after.job_id, f"{which} was overwritten")
+            self.hold(name not in _ENDING or not ended, after.job_id, f"{which} was overwritten")
         if after.request_id is not None:
             job.recorded[after.number] = after.request_id
         if after.outcome is not None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from asyncio.events import _set_running_loop
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context
 from heapq import heappop, heappush
 from typing import Any, TypeVar, TypeVarTuple
@@ -34,6 +34,8 @@ class Clock:
 
     def __init__(self, now: float = 0.0) -> None:
         self.now = now
+        self.running: VirtualLoop | None = None
+        """The loop that made the last step: asyncio's running one."""
         self._order = 0
 
     def next_order(self) -> int:
@@ -50,7 +52,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.clock = clock or Clock()
         self.complaints: list[dict[str, Any]] = []
         """What asyncio would have logged: exceptions that nobody asked for."""
-        self._queue: deque[asyncio.Handle] = deque()
+        self.ready: deque[asyncio.Handle] = deque()
+        """What :meth:`step` runs next, in its order; empty when the loop has nothing to do."""
         self._alarms: list[tuple[float, int, asyncio.TimerHandle]] = []
 
     # --- what asyncio asks of a loop ----------------------------------------------------------
@@ -65,7 +68,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         context: Context | None = None,
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
-        self._queue.append(handle)
+        self.ready.append(handle)
         return handle
 
     def call_soon_threadsafe(
@@ -103,16 +106,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.complaints.append(context)
 
     def close(self) -> None:
-        self._queue.clear()
+        self.leave()
+        self.ready.clear()
         self._alarms.clear()
         super().close()
 
     # --- what the owner asks ------------------------------------------------------------------
-
-    @property
-    def ready(self) -> bool:
-        """Whether :meth:`step` has something to do."""
-        return bool(self._queue)
 
     def next_alarm(self) -> float:
         """When the earliest timer rings; :data:`NEVER` without one."""
@@ -125,41 +124,50 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Make everything ready whose time has come."""
         alarms, now = self._alarms, self.clock.now
         while alarms and alarms[0][0] <= now:
-            self._queue.append(heappop(alarms)[2])
+            self.ready.append(heappop(alarms)[2])
 
     def step(self) -> None:
-        """Run the one callback that is next."""
-        handle = self._queue.popleft()
+        """Run the one callback that is next. This stays the running loop, until another of the
+        same clock makes a step, or until :meth:`leave`: asyncio takes its time to hear of it."""
+        handle = self.ready.popleft()
         if handle.cancelled():
             return
-        _set_running_loop(self)
-        try:
-            handle._run()
-        finally:
-            _set_running_loop(None)
+        if self.clock.running is not self:
+            self.clock.running = self
+            _set_running_loop(self)
+        handle._run()
+
+    def leave(self) -> None:
+        """Let no loop be the running one."""
+        self.clock.running = None
+        _set_running_loop(None)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run ``coroutine`` to its end, jumping over every wait. Raises :class:`StuckError`."""
         task = self.create_task(coroutine)
-        while not task.done():
-            if self.ready:
-                self.step()
-            else:
-                advance([self])
+        try:
+            while not task.done():
+                if self.ready:
+                    self.step()
+                else:
+                    advance([self])
+        finally:
+            self.leave()
         return task.result()
 
 
-def advance(loops: Iterable[VirtualLoop]) -> None:
+def advance(loops: Sequence[VirtualLoop]) -> None:
     """Move the clock of ``loops``, none of which is ready, to the next timer of any.
 
     Time never goes back: a timer that is overdue (its loop was frozen) rings now.
     Raises :class:`StuckError` when there is no timer.
     """
-    awake = list(loops)
-    at = min((loop.next_alarm() for loop in awake), default=NEVER)
+    at = NEVER
+    for loop in loops:
+        at = min(at, loop.next_alarm())
     if at == NEVER:
         raise StuckError("nothing is ready and no timer is set")
-    clock = awake[0].clock
+    clock = loops[0].clock
     clock.now = max(clock.now, at)
-    for loop in awake:
+    for loop in loops:
         loop.ring()

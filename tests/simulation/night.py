@@ -78,6 +78,7 @@ def play(plan: Plan, table: Table) -> Outcome:
         with mock.patch.object(leases, "_process_lives", night.process_lives):
             return night.play()
     finally:
+        night.leave()
         gc.enable()
 
 
@@ -96,6 +97,8 @@ class Night:
         self._disk: dict[str, str] = {}
         self._processes: list[Process] = []
         self._living: list[Process] = []
+        self._awake: list[Process] = []
+        """Those of the living that are not frozen."""
         self._wishes_left = len(plan.wishes)
         self._endings: dict[str, int] = {}
         self._over = False
@@ -120,6 +123,10 @@ class Night:
         world.close()
         return self._outcome()
 
+    def leave(self) -> None:
+        """Let asyncio forget the night's loops, also when it broke off."""
+        self._world.leave()
+
     def _outcome(self) -> Outcome:
         states: dict[State, int] = {}
         for job in self._judge.jobs.values():
@@ -139,33 +146,31 @@ class Night:
     # --- time -------------------------------------------------------------------------------------
 
     def _step(self) -> None:
-        """One callback of one loop, or one jump of the clock."""
-        awake = [process for process in self._living if process.awake]
-        ready = [process for process in awake if process.loop.ready]
-        if self._world.ready:
-            self._world.step()
-        elif ready:
+        """One callback of the world, a few of one process, or one jump of the clock."""
+        world, awake = self._world, self._awake
+        if world.ready:
+            world.step()
+        elif ready := [process for process in awake if process.loop.ready]:
             self._step_of(ready[0] if len(ready) == 1 else self._rng.choice(ready))
         else:
             if self._clock.now - EVENING > plans.NOON:
                 self._judge.violations.append("the night never ends")
-            advance([self._world, *(process.loop for process in awake)])
+            advance([world, *(process.loop for process in awake)])
         for process in awake:
             if process.struck and process.alive:
                 self._strike(process)
 
     def _step_of(self, process: Process) -> None:
         """What is ready in one process, until something else has a say in what comes next."""
-        assert process.task is not None, "a process begins with its run"
+        task, ready, violations = process.task, process.loop.ready, self._judge.violations
+        assert task is not None, "a process begins with its run"
         alone = len(self._living) == 1
         while True:
             process.step()
-            if process.task.done():
+            if task.done():
                 self._ended(process)
                 return
-            if process.struck or not alone or self._world.ready or not process.loop.ready:
-                return
-            if self._judge.violations:
+            if process.struck or violations or not (alone and ready) or self._world.ready:
                 return
 
     # --- processes --------------------------------------------------------------------------------
@@ -175,7 +180,7 @@ class Night:
         return self._processes[pid].alive
 
     def _start(self) -> None:
-        if any(process.awake for process in self._living):
+        if self._awake:
             return
         number, plan = len(self._processes), self._plan
         interruption = None
@@ -193,6 +198,7 @@ class Night:
         process = Process(number, self._around, badge, interruption)
         self._processes.append(process)
         self._living.append(process)
+        self._look_round()
         rng = Random(f"process {plan.seed} {number}")
         account = Account(process, self._remote, plan, self._rng, self._clock, EVENING)
 
@@ -231,21 +237,31 @@ class Night:
         self._note(f"w{process.number}", 0, interruption.act, interruption.moment)
         match interruption.act:
             case Act.KILL:
-                self._living.remove(process)
-                process.bury()
+                self._bury(process)
                 self._again(self._rng.choice([0.1, 5.0, 300.0]))
             case Act.DRAIN:
                 if process.worker is not None:
                     process.worker.drain()
             case Act.FREEZE:
                 process.frozen = True
+                self._look_round()
                 self._world.call_later(interruption.seconds, self._thaw, process)
                 self._again(self._rng.uniform(1.0, 100.0))
 
     def _thaw(self, process: Process) -> None:
         self._note(f"w{process.number}", 0, "thaws", "")
         process.frozen = False
+        self._look_round()
         process.loop.ring()
+
+    def _bury(self, process: Process) -> None:
+        self._living.remove(process)
+        self._look_round()
+        process.bury()
+
+    def _look_round(self) -> None:
+        """Who is awake, now that it may have changed."""
+        self._awake = [process for process in self._living if process.awake]
 
     def _again(self, seconds: float) -> None:
         self._world.call_later(seconds, self._start)
@@ -258,8 +274,7 @@ class Night:
         ending = type(error).__name__ if error else str(task.result().ending)
         self._endings[ending] = self._endings.get(ending, 0) + 1
         self._note(f"w{process.number}", 0, "ends", ending)
-        self._living.remove(process)
-        process.bury()
+        self._bury(process)
         self._judge.violations += self._around.table.miscounted()
         if error is None:
             self._reported(process, task.result())
@@ -267,7 +282,7 @@ class Night:
             self._failed(process, error)
         if self._settled():
             self._over = True
-        elif not any(other.awake for other in self._living):
+        elif not self._awake:
             self._again(20.0)
 
     def _reported(self, process: Process, report: Report) -> None:

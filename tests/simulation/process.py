@@ -84,7 +84,8 @@ class Process:
 
     def step(self) -> None:
         """One callback of its loop."""
-        self.count(Moment.STEP)
+        if self.interruption is not None:
+            self.count(Moment.STEP)
         self.loop.step()
 
     def count(self, moment: Moment) -> None:

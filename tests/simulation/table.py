@@ -8,11 +8,11 @@ are forgotten with it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DatabaseError, IntegrityError
@@ -21,6 +21,7 @@ from sqlalchemy.pool import StaticPool
 from overnight.store import loading, tally, views
 from overnight.store.tables import metadata
 from tests.simulation.plan import Terms
+from tests.simulation.prepared import Prepared
 
 
 class JobRow(NamedTuple):
@@ -102,15 +103,30 @@ _WATCHED: tuple[
 )
 
 
-class Table:
-    """One database a Python process, made empty again for every night: statements stay compiled."""
+@dataclass(frozen=True, slots=True)
+class _Transaction:
+    """Committed at the end of a ``with`` block, undone when it raises."""
 
-    def __init__(self) -> None:
+    raw: sqlite3.Connection
+
+    def __enter__(self) -> None:
+        self.raw.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, raised: type[BaseException] | None, *_: object) -> None:
+        self.raw.execute("COMMIT" if raised is None else "ROLLBACK")
+
+
+class Table:
+    """One database a Python process, made empty again for every night: statements stay compiled.
+
+    ``quick``: run them as :mod:`tests.simulation.prepared` does.
+    """
+
+    def __init__(self, *, quick: bool = True) -> None:
         engine = create_engine("sqlite://", poolclass=StaticPool)
         self._connection = engine.connect()
         self._changes: list[Change] = []
-        raw = self._connection.connection.dbapi_connection
-        assert raw is not None
+        raw = cast(sqlite3.Connection, self._connection.connection.dbapi_connection)
         self._raw = raw
         # Transactions are begun and ended below, past SQLAlchemy, which is a good deal cheaper.
         raw.isolation_level = None
@@ -119,16 +135,10 @@ class Table:
         for name, kind in _WATCHED:
             self._watch(name, kind, kind._fields)
         self._empty: bytes = raw.serialize()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._raw.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._raw.execute("ROLLBACK")
-            raise
-        self._raw.execute("COMMIT")
+        self._quick = (
+            cast(Connection, Prepared(self._connection, raw)) if quick else self._connection
+        )
+        self._transaction = _Transaction(raw)
 
     def _watch(self, table: str, kind: type[Any], columns: Sequence[str]) -> None:
         new = ", ".join(f"NEW.{column}" for column in columns)
@@ -165,7 +175,7 @@ class Table:
         """Empty it, and load ``batches``; the jobs' ids run on from 1."""
         self._raw.deserialize(self._empty)
         first = 1
-        with self._transaction():
+        with self._transaction:
             for number, terms in enumerate(batches, 1):
                 header = loading.Header(
                     f"batch{number}",
@@ -184,8 +194,8 @@ class Table:
     ) -> tuple[list[Done], list[Change]]:
         """One transaction, as the writer does it: where one operation raises, each has its own."""
         try:
-            with self._transaction():
-                done = [Done(operation(self._connection)) for operation in operations]
+            with self._transaction:
+                done = [Done(operation(self._quick)) for operation in operations]
         except Exception as error:
             self._changes.clear()
             _reraise_storage(error)
@@ -196,8 +206,8 @@ class Table:
     def _alone(self, operation: Callable[[Connection], Any]) -> Done:
         before = len(self._changes)
         try:
-            with self._transaction():
-                return Done(operation(self._connection))
+            with self._transaction:
+                return Done(operation(self._quick))
         except Exception as error:
             del self._changes[before:]
             _reraise_storage(error)
@@ -206,14 +216,14 @@ class Table:
     # --- reads ------------------------------------------------------------------------------------
 
     def batches(self) -> list[views.Batch]:
-        with self._transaction():
-            return views.all_batches(self._connection)
+        with self._transaction:
+            return views.all_batches(self._quick)
 
     def miscounted(self) -> list[str]:
         """Batches whose figures are not what counting the rows gives."""
         wrong = []
         for batch in self.batches():
-            with self._transaction():
+            with self._transaction:
                 counted = tally.recount(self._connection, batch.id)
             if counted != batch.states:
                 wrong.append(f"{batch.name}: tallies {batch.states}, counted {counted}")
@@ -234,6 +244,12 @@ class _Spec:
     block: str = ""
     provider: str = "simulated"
     model: str = "night/model"
+    priority: int = 0
+    rank: int = 0
+    tags: tuple[str, ...] = ()
+    repeat: int = 1
+    name: str | None = None
+    price: float | None = None
 
     @property
     def variables(self) -> dict[str, Any]:

@@ -227,9 +227,9 @@ def a_move_forgets_what_the_user_wished(patch: Patch) -> None:
 
 
 def _hammering(cancel: Any) -> Any:
-    async def again(self: Any, job: Any) -> Any:
+    async def again(self: Any, job: Any, *rest: Any) -> Any:
         self._polls[job.id].cancels = 0
-        return await cancel(self, job)
+        return await cancel(self, job, *rest)
 
     return again
 

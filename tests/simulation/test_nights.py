@@ -1,4 +1,4 @@
-"""Hundreds of nights with everything that can go wrong, and not one promise broken.
+"""A thousand nights with everything that can go wrong, and not one promise broken.
 
 ``make simulate SEEDS=10000 FROM=5000`` plays others. A seed that fails names the command that plays
 it again with all of its trace.
@@ -12,7 +12,7 @@ from tests.simulation.night import run
 from tests.simulation.replay import report
 from tests.simulation.table import Table
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "500"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "1000"))
 FIRST = int(os.environ.get("SIMULATION_FROM", "0"))
 CHUNK = 20
 """Seeds in one test, so that the test processes share the work evenly."""

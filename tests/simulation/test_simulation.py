@@ -5,14 +5,15 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from overnight.lifecycle import State
 from tests.simulation import replay
-from tests.simulation.night import run
-from tests.simulation.plan import FAULTS, Act, draw
+from tests.simulation.night import play, run
+from tests.simulation.plan import FAULTS, Act, Wish, draw
 from tests.simulation.table import Table
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +61,15 @@ def test_the_nights_have_all_kinds_of_trouble(table: Table) -> None:
     assert {"done", "refused", "interrupted", "AnotherWorker", "LeaseLost"} <= set(ends)
     assert {State.SUCCEEDED, State.FAILED, State.UNKNOWN, State.CANCELLED} == set(states)
     assert rebought > 0
+
+
+def test_a_user_may_think_again(table: Table) -> None:
+    """Cancels what is being submitted, and has it submitted again when that got lost."""
+    wishes = [Wish(n, verb, 0.5) for n in range(1, 60) for verb in ("cancel", "resubmit")]
+    for seed in range(5):
+        plan = replace(draw(seed, FEW), wishes=tuple(wishes), latency=1.0, interruptions=())
+        outcome = play(replace(plan, faults={"submit:lost-after": 0.5}), table)
+        assert outcome.violations == []
 
 
 def test_a_seed_alone_makes_the_plan() -> None:

@@ -157,16 +157,18 @@ class QueueMachine(RuleBasedStateMachine):
             run["canary"] = 1
         if number % 5 == 1:
             run["on_unknown"] = "resubmit"
-        self.load({0, 1, 2, *(n for n in range(8) if number >> n & 1)}, run)
+        numbers = {0, 1, 2, *(n for n in range(8) if number >> n & 1)}
+        self.load(numbers, run, prune=number % 7 == 1)
 
-    def load(self, numbers: set[int], run: dict[str, Any]) -> None:
+    def load(self, numbers: set[int], run: dict[str, Any], *, prune: bool = False) -> None:
         header = loading.Header("night", "/x/jobs.yaml", "0" * 64, run, "/x/out")
         specs = [Spec(n) for n in sorted(numbers)]
         before = {row[0] for row in self.witness.rows("SELECT fingerprint FROM jobs")}
-        loaded = self.play(loading.load, header, specs, now=self.now)
+        loaded = self.play(loading.load, header, specs, now=self.now, prune=prune)
         wanted = {spec.fingerprint for spec in specs}
         assert (loaded.new, loaded.existing) == (len(wanted - before), len(wanted & before))
         assert loaded.gone == len(before - wanted)
+        assert loaded.pruned == (loaded.gone_pending if prune else 0)
 
     # --- workers ------------------------------------------------------------------------------
 
@@ -377,8 +379,8 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def history_only_grows(self) -> None:
-        rows = self.witness.rows("SELECT * FROM attempts ORDER BY job_id, number")
-        outcomes = {(row[0], row[1]): row for row in rows if row[-3] is not None}
+        rows = self.witness.rows("SELECT *, outcome FROM attempts ORDER BY job_id, number")
+        outcomes = {(row[0], row[1]): row for row in rows if row[-1] is not None}
         for key, row in self.ended.items():
             assert outcomes.get(key) == row or key[0] in self.reopened, (row, outcomes.get(key))
         self.ended |= outcomes

@@ -34,6 +34,9 @@ class Claimer:
         claimed: list[Job] = []
         came_short = True
         for batch_id in run.batches:
+            if run.tallies[batch_id][State.PENDING] <= 0:
+                # The next look at the table notices when that changes.
+                continue
             async with run.booking:
                 room = self._room(batch_id, len(claimed))
                 found = await self._claim_of(batch_id, room) if room else []
