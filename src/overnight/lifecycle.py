@@ -16,6 +16,8 @@ The rules, in prose first:
    never sent put the job back to ``pending`` and count no attempt.
 6. What the provider delivered is never bought again: ``failed`` with a delivery goes back to
    ``collecting``, not to ``pending``. What only took too long is looked for again (``queued``).
+   The one exception is the manifest's own word (``on_suspect: retry``) about a delivery that is
+   home and clearly not what was asked for; it counts as an attempt like any other.
 
 The diagram in ``docs/lifecycle.md`` is printed from this table by :func:`mermaid`.
 """
@@ -73,6 +75,9 @@ class Event(StrEnum):
     """The job's own time limit passed; what the provider does with it stays unknown to us."""
     COLLECTED = "collected"
     """Result and files are durable."""
+    SUSPECT = "suspect"
+    """Result and files are durable and clearly not what was asked for; the manifest says to buy
+    another one, and another attempt is allowed."""
     UNCOLLECTABLE = "uncollectable"
     """Delivered and paid, but it can't be fetched; the request id is kept."""
     CANCELLED = "cancelled"
@@ -131,6 +136,7 @@ TABLE: dict[State, dict[Event, State]] = {
     _S.COLLECTING: {
         _E.COLLECTED: _S.SUCCEEDED,
         _E.ATTEMPT_FAILED: _S.PENDING,
+        _E.SUSPECT: _S.PENDING,
         _E.ATTEMPTS_EXHAUSTED: _S.FAILED,
         _E.GONE: _S.FAILED,
         _E.UNCOLLECTABLE: _S.FAILED,

@@ -106,6 +106,10 @@ def make(revision: str) -> str:
             _fill(raw)
             if revision >= "0002":
                 _fill_0002(raw)
+            if revision >= "0003":
+                _fill_0003(raw)
+            if revision >= "0004":
+                _fill_0004(raw)
         dump = "\n".join(raw.iterdump())
         raw.close()
     return dump + "\n"
@@ -187,6 +191,39 @@ def _fill_0002(raw: sqlite3.Connection) -> None:
     raw.execute("UPDATE jobs SET resubmits = 1 WHERE id = 2")
     _insert(raw, "events", at=1400.0, worker_id=1, kind="limit", text="At most 4 at once.")
     _insert(raw, "events", at=1450.0, batch_id=1, job_id=2, kind="resolved", text="resubmit")
+
+
+def _fill_0003(raw: sqlite3.Connection) -> None:
+    """What came with 0003: prices and tags, an order, names of files, and what calls answered."""
+    raw.execute(
+        "UPDATE batches SET draws = ?, schemas = ?, output = ?",
+        (
+            json.dumps({"seed": [7, 9]}),
+            json.dumps({MODEL: "1" * 64}),
+            json.dumps({"dir": "/night/out", "download": 2}),
+        ),
+    )
+    raw.execute("UPDATE jobs SET price = 0.06, rank = 13 - id")
+    raw.execute("UPDATE jobs SET tags = ? WHERE id <= 3", (json.dumps(["draft"]),))
+    raw.execute("UPDATE jobs SET file_name = 'rain/first' WHERE id = 1")
+    raw.execute("UPDATE jobs SET repeat = 2 WHERE id = 12")
+    raw.execute(
+        "UPDATE attempts SET submit_status = 200, submit_seconds = 0.4,"
+        " answered_at = accepted_at, last_call = 'status', last_status = 504, calls = 9,"
+        " unanswered = 2 WHERE accepted_at NOTNULL"
+    )
+    raw.execute(
+        "UPDATE attempts SET submit_status = 429, submit_seconds = 0.1, error_code = 'busy'"
+        " WHERE job_id = 2"
+    )
+
+
+def _fill_0004(raw: sqlite3.Connection) -> None:
+    """What came with 0004: a file that was looked at and found wanting."""
+    raw.execute(
+        "UPDATE artifacts SET suspect = 'nothing moves in it', probe = ? WHERE path NOTNULL",
+        (json.dumps({"probed": True, "kind": "video", "frames": 81, "still": True}),),
+    )
 
 
 if __name__ == "__main__":

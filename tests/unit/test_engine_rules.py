@@ -399,6 +399,20 @@ def test_an_empty_table_is_not_asked_again(database: Database) -> None:
     assert claims.run.due == float("inf")
 
 
+def test_a_batch_without_pending_jobs_is_not_asked_for_any(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = Claims(database, {}, limit=4)
+    figures = claims.run.tallies[1]
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "claim", None)
+        claims.run.tallies[1] = Counter({State.QUEUED: 20})
+        assert claims.claim() == []
+    # A look at the table has set the figures right.
+    claims.run.tallies[1], claims.run.due = figures, 0.0
+    assert len(claims.claim()) == 4
+
+
 def test_a_lease_that_was_lost_is_noticed_before_anything_is_claimed(database: Database) -> None:
     claims = Claims(database, {}, limit=4)
     later = 100.0 + leases.LEASE

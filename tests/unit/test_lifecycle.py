@@ -52,9 +52,14 @@ def test_a_submit_goes_back_to_pending_only_when_it_surely_was_not_accepted() ->
 
 
 def test_what_the_provider_has_goes_back_to_pending_only_on_its_own_verdict() -> None:
-    for state in (State.QUEUED, State.RUNNING, State.COLLECTING):
+    for state in (State.QUEUED, State.RUNNING):
         back = {e for e, t in lifecycle.TABLE[state].items() if t is State.PENDING}
         assert back == {Event.ATTEMPT_FAILED}
+
+
+def test_what_was_delivered_goes_back_to_pending_only_when_it_is_not_what_was_asked_for() -> None:
+    back = {e for e, t in lifecycle.TABLE[State.COLLECTING].items() if t is State.PENDING}
+    assert back == {Event.ATTEMPT_FAILED, Event.SUSPECT}
 
 
 def test_the_sets_of_states_fit_together() -> None:

@@ -20,6 +20,11 @@ ME = leases.Identity("here", 1, 1.0)
 class Spec:
     """A job as a manifest would give it."""
 
+    priority, rank, repeat = 0, 0, 1
+    tags: tuple[str, ...] = ()
+    name: str | None = None
+    price: float | None = None
+
     def __init__(self, n: int, key: str | None = None) -> None:
         self.fingerprint = hashlib.sha256(str(n).encode()).hexdigest()
         self.block, self.provider, self.model = "", "runcomfy", "a/model"

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from overnight.engine.collect import Collector
-from overnight.engine.polls import Polls
+from overnight.engine.polls import Polls, heard_of
 from overnight.engine.report import Notice
 from overnight.engine.retry import Decision, after_submit
 from overnight.engine.run import Run
@@ -26,6 +26,7 @@ from overnight.lifecycle import IN_FLIGHT, Event, State
 from overnight.providers import base
 from overnight.store import faults, queue
 from overnight.store.faults import Place
+from overnight.store.history import Heard
 from overnight.store.job import Job
 from overnight.store.queue import Facts, Overtaken
 
@@ -74,7 +75,7 @@ class Driver:
             outcome = await run.provider.submit(job.model, job.inputs, key=job.submit_key)
             faults.reach(Place.SUBMIT_ANSWERED)
             decision = after_submit(outcome, job.deferrals, run.policy(job), run.rng)
-            recorded = await self._record_submit(job, decision)
+            recorded = await self._record_submit(job, decision, heard_of(outcome))
             faults.reach(Place.SUBMIT_RECORDED)
             return recorded
         finally:
@@ -87,19 +88,21 @@ class Driver:
         if (wait := run.rates.reserve(run.now())) > 0:
             await asyncio.sleep(wait)
 
-    async def _record_submit(self, job: Job, decision: Decision) -> Job:
+    async def _record_submit(self, job: Job, decision: Decision, heard: Heard | None) -> Job:
+        """What came of the POST. Nothing is waited for before that is durable: who dies now has
+        a request id on record, or a job that is unknown."""
         run, now = self._run, self._run.now()
-        await run.note_submit(decision)
-        return await run.transition(
-            job,
-            decision.event,
-            Facts(
-                now,
-                request_id=decision.request_id,
-                error=decision.error,
-                not_before=now + decision.wait,
-            ),
+        change = run.note_submit(decision)
+        facts = Facts(
+            now,
+            request_id=decision.request_id,
+            error=decision.error,
+            not_before=now + decision.wait,
+            heard=heard,
         )
+        recorded = await run.transition(job, decision.event, facts)
+        await run.keep_change(change)
+        return recorded
 
     # --- with the provider: free ----------------------------------------------------------------
 
@@ -111,13 +114,13 @@ class Driver:
             await self._until_next_poll(job, polls)
         if self._unwanted(job):
             polls.cancels += 1
-            job = await self._cancel(job)
+            job = await self._cancel(job, polls)
             if job.state not in (State.QUEUED, State.RUNNING):
                 return job
         outcome = await run.provider.status(request_of(job))
         seen = await self._seen(job, outcome, polls)
         # Asked first: a job that was left for days while nothing ran here may be long done.
-        return await self._give_up(job) if seen is job and self._overdue(job) else seen
+        return await self._give_up(job, polls) if seen is job and self._overdue(job) else seen
 
     def _unwanted(self, job: Job) -> bool:
         return job.id in self._run.to_cancel or job.cancel_requested
@@ -138,7 +141,7 @@ class Driver:
             case base.Queued():
                 if job.state is State.QUEUED:
                     return job
-                return await run.transition(job, Event.SEEN_QUEUED)
+                return await self._record(job, Event.SEEN_QUEUED, polls)
             case base.Running(word):
                 if word is not None:
                     run.tell_once(
@@ -147,15 +150,15 @@ class Driver:
                     )
                 if job.state is State.RUNNING:
                     return job
-                return await run.transition(job, Event.SEEN_RUNNING)
+                return await self._record(job, Event.SEEN_RUNNING, polls)
             case base.Finished():
-                finished = await run.transition(job, Event.FINISHED)
+                finished = await self._record(job, Event.FINISHED, polls)
                 faults.reach(Place.FINISHED)
                 return finished
             case base.Failed():
-                return await fail(run, job, outcome)
+                return await fail(run, job, outcome, polls)
             case base.Cancelled():
-                return await run.transition(job, Event.CANCELLED)
+                return await self._record(job, Event.CANCELLED, polls)
             case base.Gone(reason):
                 return await self._maybe_gone(job, polls, reason)
             case base.NoAnswer():
@@ -163,10 +166,14 @@ class Driver:
             case base.Refused(reason):
                 return self._refused(job, polls, reason)
 
+    async def _record(self, job: Job, event: Event, polls: Polls, error: str | None = None) -> Job:
+        facts = Facts(self._run.now(), error=error, heard=polls.heard())
+        return await self._run.transition(job, event, facts)
+
     async def _maybe_gone(self, job: Job, polls: Polls, reason: str) -> Job:
         if polls.gone < GONE_CONFIRMATIONS:
             return job
-        return await self._run.transition(job, Event.GONE, Facts(self._run.now(), error=reason))
+        return await self._record(job, Event.GONE, polls, reason)
 
     def _refused(self, job: Job, polls: Polls, reason: str) -> Job:
         if polls.refused < REFUSAL_CONFIRMATIONS or self._run.wait_for_account:
@@ -177,13 +184,14 @@ class Driver:
 
     # --- ending it early ------------------------------------------------------------------------
 
-    async def _cancel(self, job: Job) -> Job:
+    async def _cancel(self, job: Job, polls: Polls) -> Job:
         """Ask the provider to cancel, as the user wished."""
         run = self._run
         outcome = await run.provider.cancel(request_of(job))
+        polls.made(outcome)
         if isinstance(outcome, base.Cancelled):
             run.to_cancel.discard(job.id)
-            return await run.transition(job, Event.CANCELLED)
+            return await self._record(job, Event.CANCELLED, polls)
         if isinstance(outcome, base.NotCancellable):
             run.to_cancel.discard(job.id)
             run.notify(Notice(f"{job.key}: runs already and can't be cancelled; it goes on"))
@@ -197,18 +205,19 @@ class Driver:
         limit = limits.queue if job.state is State.QUEUED else limits.run
         return self._run.now() - job.updated_at > limit
 
-    async def _give_up(self, job: Job) -> Job:
+    async def _give_up(self, job: Job, polls: Polls) -> Job:
         """Stop waiting for a job that takes too long; cancel what can be cancelled."""
         run = self._run
         outcome = await run.provider.cancel(request_of(job))
+        polls.made(outcome)
         if isinstance(outcome, base.Cancelled):
-            return await run.transition(job, Event.CANCELLED)
+            return await self._record(job, Event.CANCELLED, polls)
         hours = (run.now() - job.updated_at) / 3600
         error = (
             f"{job.state} for {hours:.1f} hours, which is longer than the limit. It may have been "
             "charged; `overnight retry` looks for it again without paying."
         )
-        return await run.transition(job, Event.TIMED_OUT, Facts(run.now(), error=error))
+        return await self._record(job, Event.TIMED_OUT, polls, error)
 
     # --- the provider is done -------------------------------------------------------------------
 

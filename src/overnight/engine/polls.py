@@ -1,10 +1,11 @@
-"""What is remembered between two free calls about one job."""
+"""What is remembered between two free calls about one job, and what is kept of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from overnight.providers import base
+from overnight.store.history import Heard
 
 
 @dataclass(slots=True)
@@ -19,11 +20,39 @@ class Polls:
     """Calls to cancel that told nothing; the next one waits for its time as a poll does."""
     retry_after: float | None = None
     """Seconds, as the last failed call asked for."""
+    last: base.Call | None = None
+    """The newest call, and how many there were since :meth:`heard` was asked."""
+    calls: int = 0
+    unanswered: int = 0
 
     def saw(self, outcome: base.StatusOutcome | base.ResultOutcome) -> None:
-        """Take note of an answer."""
+        """Take note of an answer to a status or a result call."""
+        self.made(outcome)
         told_nothing = isinstance(outcome, base.NoAnswer | base.Gone | base.Refused)
         self.failures = self.failures + 1 if told_nothing else 0
         self.gone = self.gone + 1 if isinstance(outcome, base.Gone) else 0
         self.refused = self.refused + 1 if isinstance(outcome, base.Refused) else 0
         self.retry_after = outcome.retry_after if isinstance(outcome, base.NoAnswer) else None
+
+    def made(self, outcome: base.StatusOutcome | base.ResultOutcome | base.CancelOutcome) -> None:
+        """Take note that a call was made, for the record alone."""
+        self.last = outcome.call or self.last
+        self.calls += 1
+        self.unanswered += isinstance(outcome, base.NoAnswer)
+
+    def heard(self) -> Heard | None:
+        """What is to be recorded with the next transition, handed out once."""
+        if not self.calls:
+            return None
+        calls, unanswered = self.calls, self.unanswered
+        self.calls = self.unanswered = 0
+        if self.last is None:
+            return Heard(calls=calls, unanswered=unanswered)
+        call = self.last
+        return Heard(call.name, call.status, call.seconds, call.code, calls, unanswered)
+
+
+def heard_of(outcome: base.SubmitOutcome) -> Heard | None:
+    """What is to be recorded of a submit; None where no call was made."""
+    call = outcome.call
+    return None if call is None else Heard(call.name, call.status, call.seconds, call.code)

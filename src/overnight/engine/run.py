@@ -16,7 +16,7 @@ from random import Random
 from typing import TypeVar
 
 from overnight.engine.budget import Budget
-from overnight.engine.concurrency import Concurrency
+from overnight.engine.concurrency import Change, Concurrency
 from overnight.engine.gate import Gate
 from overnight.engine.halt import Halt
 from overnight.engine.pacing import Pace
@@ -146,7 +146,7 @@ class Run:
             self.to_cancel.discard(moved.id)
         if moved.state in HELD:
             self.settled += 1
-        if moved.state in HELD or event is Event.ATTEMPT_FAILED:
+        if moved.state in HELD or event in (Event.ATTEMPT_FAILED, Event.SUSPECT):
             self._tell_of(moved, event, facts.error)
 
     async def halt_if_due(self, batch_id: int) -> None:
@@ -206,13 +206,17 @@ class Run:
 
     # --- how submitting goes ------------------------------------------------------------------
 
-    async def note_submit(self, decision: Decision) -> None:
-        """Let the gate and the limit learn from how a submit ended."""
+    def note_submit(self, decision: Decision) -> Change | None:
+        """Let the gate and the limit learn at once from how a submit ended; a change of the limit
+        is returned, for :meth:`keep_change` once the submit itself is recorded."""
         now = self.now()
         self.gate.record(decision.event, decision.error, hold_until=now + decision.hold)
-        change = self.concurrency.record(
+        return self.concurrency.record(
             decision.event, now=now, held=self.budget.held, retry_after=decision.hold
         )
+
+    async def keep_change(self, change: Change | None) -> None:
+        """Keep and tell a change of the limit, where there is one."""
         if change is not None:
             text = f"At most {change.after} at once, after {change.before}: {change.reason}."
             # Growth is many small steps: kept, but told only by what is shown all the time.
@@ -262,6 +266,10 @@ class Run:
         attempts = self.batch_of(job).run.get("attempts")
         return Policy() if attempts is None else Policy(attempts=int(attempts))
 
+    def downloads_of(self, job: Job) -> int:
+        """How many files may be fetched at once: its batch's ``output.download``."""
+        return int(self.batch_of(job).output.get("download") or DEFAULT_DOWNLOADS)
+
     def limits_of(self, job: Job) -> Limits:
         """How long the job may take: its batch's ``run.timeout``, else this run's own limits."""
         own = self.batch_of(job).run.get("timeout") or {}
@@ -278,6 +286,9 @@ def ceilings(batches: Sequence[views.Batch]) -> dict[int, int]:
 
 
 DEFAULT_CONCURRENCY = 4
+
+DEFAULT_DOWNLOADS = 4
+"""Files fetched at once, where the manifest does not say."""
 
 
 def _ring(future: asyncio.Future[None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from overnight.engine.polls import Polls
 from overnight.engine.retry import after_failure
 from overnight.engine.run import Run
 from overnight.providers import base
@@ -21,11 +22,11 @@ class StrandedError(Exception):
     is, and the next run picks it up."""
 
 
-async def fail(run: Run, job: Job, verdict: base.Failed) -> Job:
+async def fail(run: Run, job: Job, verdict: base.Failed, polls: Polls) -> Job:
     """Record the provider's verdict that the attempt failed: another one, or the end."""
     decision = after_failure(verdict, job.tries, run.policy(job), run.rng)
     now = run.now()
-    facts = Facts(now, error=decision.error, not_before=now + decision.wait)
+    facts = Facts(now, error=decision.error, not_before=now + decision.wait, heard=polls.heard())
     return await run.transition(job, decision.event, facts)
 
 

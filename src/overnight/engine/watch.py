@@ -88,7 +88,7 @@ class Watch:
         self._next_probe = run.now() + wait
         if answer is None:
             run.gate.provider_answered()
-            await run.keep(Kind.PAUSE, "The provider answers; submitting goes on with one job.")
+            await run.keep(Kind.RESUME, "The provider answers; submitting goes on with one job.")
         elif isinstance(answer, base.Refused):
             run.gate.record(Event.REFUSED, answer.reason)
         run.wake.set()

@@ -139,7 +139,7 @@ def stale_workers(connection: Connection, now: float) -> list[Stale]:
 
 @dataclass(frozen=True, slots=True)
 class LastWords:
-    """The newest events of one worker: of its limit, and of pauses and their end."""
+    """The newest event of one worker's limit, and of the pause that it is in, if it is in one."""
 
     limit: EventRow | None
     pause: EventRow | None
@@ -147,14 +147,17 @@ class LastWords:
 
 def last_words(connection: Connection, fence: int) -> LastWords:
     """What the worker with this fence number last kept of its limit and of pauses."""
-    return LastWords(_newest(connection, fence, Kind.LIMIT), _newest(connection, fence, Kind.PAUSE))
+    paused = _newest(connection, fence, Kind.PAUSE, Kind.RESUME)
+    if paused is not None and paused.kind == Kind.RESUME:
+        paused = None
+    return LastWords(_newest(connection, fence, Kind.LIMIT), paused)
 
 
-def _newest(connection: Connection, fence: int, kind: Kind) -> EventRow | None:
+def _newest(connection: Connection, fence: int, *kinds: Kind) -> EventRow | None:
     columns = [events.c[name] for name in EventRow.__slots__]
     row = connection.execute(
         select(events.c.worker_id, *columns)
-        .where(events.c.kind == kind.value)
+        .where(events.c.kind.in_(kinds))
         .order_by(events.c.id.desc())
         .limit(1)
     ).first()

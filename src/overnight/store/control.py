@@ -47,8 +47,10 @@ def look(
     lost = 0
     if views.in_flight_elsewhere(connection, fence):
         taken, lost = queue.take_up(connection, fence=fence, now=now)
-    told = _decide(connection, batch_ids, now, for_good)
     batches = views.all_batches(connection)
+    told = _decide(connection, batches, batch_ids, now, for_good)
+    if told:
+        batches = views.all_batches(connection)
     foreign = {job.batch_id for job in taken} - set(batch_ids)
     return Look(
         batches=[batch for batch in batches if batch.id in batch_ids],
@@ -62,13 +64,14 @@ def look(
 
 def _decide(
     connection: Connection,
+    batches: Sequence[views.Batch],
     batch_ids: Sequence[int],
     now: float,
     for_good: Collection[int] | None,
 ) -> list[str]:
     """Carry out what the manifests say of unknown jobs and of canaries."""
     told = []
-    for batch in views.all_batches(connection):
+    for batch in batches:
         if batch.id not in batch_ids:
             continue
         if batch.run.get("on_unknown") == "resubmit" and batch.unknown:

@@ -25,6 +25,8 @@ class Kind(StrEnum):
 
     LIMIT = "limit"
     PAUSE = "pause"
+    """Submitting stops until the provider answers again."""
+    RESUME = "resume"
     HALT = "halt"
     CANARY = "canary"
     RESOLVED = "resolved"

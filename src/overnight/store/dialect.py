@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Engine, Table, event
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    Text,
+    bindparam,
+    event,
+    exists,
+    func,
+    select,
+)
+from sqlalchemy import column as sql_column
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.selectable import TableValuedAlias
 
 from overnight.store.errors import DatabaseUnusable
 
@@ -17,6 +34,10 @@ BUSY_TIMEOUT_MS = 60_000
 WORKER_BUSY_TIMEOUT_MS = 15 * 60_000
 """How long the worker waits: a manifest of a million jobs is loaded in one transaction, and a
 night's run must outlast that also on a slow disk."""
+
+LOADING_CACHE_KB = 64_000
+"""Memory for pages while many rows come in. Fingerprints go into their index at random places, and
+a page that had to leave is written once more for each time it comes back."""
 
 
 def prepare(engine: Engine, *, owns_checkpoints: bool) -> None:
@@ -63,6 +84,52 @@ def _read_schema(cursor: sqlite3.Cursor) -> None:
 def insert_new(table: Table, unique: list[str]) -> Insert:
     """An INSERT that passes over rows whose ``unique`` columns are there already."""
     return sqlite.insert(table).on_conflict_do_nothing(index_elements=unique)
+
+
+def texts(name: str) -> TableValuedAlias:
+    """A table of one column, ``value``, whose rows are given as a JSON list in ``name``."""
+    listed = func.json_each(bindparam(name, type_=Text))
+    return listed.table_valued(sql_column("value", Text), name="listed")
+
+
+def has_one_of(column: ColumnElement[Any], wanted: Sequence[str]) -> ColumnElement[bool]:
+    """Whether a column that holds a JSON list, or NULL, has one of the texts ``wanted``."""
+    held = func.json_each(column).table_valued(sql_column("value", Text), name="held")
+    return exists(select(held.c.value).where(held.c.value.in_(wanted)))
+
+
+def insert_many(
+    connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> int:
+    """Insert ``rows``, whose values stand as ``columns`` say, passing over each that breaks a
+    unique rule; returns how many were inserted.
+
+    Goes straight to the driver: what SQLAlchemy does for each row costs as much as SQLite does.
+    """
+    if not rows:
+        return 0
+    result = connection.exec_driver_sql(_insert_text(table, tuple(columns)), list(rows))
+    return result.rowcount
+
+
+@cache
+def _insert_text(table: Table, columns: tuple[str, ...]) -> str:
+    statement = sqlite.insert(table).values({name: bindparam(name) for name in columns})
+    compiled = statement.on_conflict_do_nothing().compile(dialect=sqlite.dialect())
+    assert isinstance(compiled, SQLCompiler)
+    assert compiled.positiontup == list(columns), "columns come in the table's own order"
+    return str(compiled)
+
+
+@contextmanager
+def room_for_many(connection: Connection) -> Iterator[None]:
+    """More memory for pages while many rows come in."""
+    before = connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA cache_size = -{LOADING_CACHE_KB}")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA cache_size = {int(before)}")
 
 
 def plainly(error: BaseException, where: str) -> DatabaseUnusable:

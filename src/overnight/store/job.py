@@ -28,6 +28,7 @@ COLUMNS = (
     jobs.c.delivered,
     jobs.c.cancel_requested,
     jobs.c.updated_at,
+    jobs.c.file_name,
 )
 """What a :class:`Job` is read from, in its order."""
 
@@ -55,6 +56,8 @@ class Job:
     delivered: bool
     cancel_requested: bool
     updated_at: float
+    file_name: str | None = None
+    """What its files are called, below the output folder and without a suffix; None for the key."""
     submit_key: str = ""
     """This attempt's own id, where it was claimed by this worker."""
 

@@ -1,92 +1,138 @@
 """Bringing a manifest's jobs into the table: streamed, in bulk, and the same twice.
 
 A job is known by its fingerprint within its batch, so loading a manifest again adds nothing and
-loading an edited one adds what is new. One transaction holds it all: a problem that turns up at
-the last job, or a kill, leaves the database as it was.
+loading an edited one adds what is new. What is no part of a job's identity (its priority, its
+place in the order, its tags, its price, the name of its file) follows the manifest for as long as
+that still has an effect. One transaction holds it all: a problem that turns up at the last job, or
+a kill, leaves the database as it was. What a load would do is told by
+:func:`overnight.store.comparison.compare`, which only reads.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, bindparam, case, exists, select, update
 
 from overnight.lifecycle import State
-from overnight.store import dialect, faults, tally
+from overnight.store import dialect, faults, queue, sorting, tally
+from overnight.store.comparison import batch_id_of, gone_and_waiting
+from overnight.store.errors import readable
 from overnight.store.faults import Place
-from overnight.store.tables import IS_CANARY, batches, jobs
-
-CHUNK = 2_000
-"""Rows handed to the database at a time."""
-
-
-class Spec(Protocol):
-    """One job as a manifest gives it. ``inputs`` are raw names and values, exactly as sent."""
-
-    @property
-    def block(self) -> str: ...
-    @property
-    def key(self) -> str: ...
-    @property
-    def fingerprint(self) -> str: ...
-    @property
-    def provider(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def inputs(self) -> Mapping[str, Any]: ...
-    @property
-    def variables(self) -> Mapping[str, Any]: ...
+from overnight.store.sorting import Sorted, Sorter, Spec, encode, encoded_tags
+from overnight.store.tables import IS_CANARY, IS_PENDING, artifacts, batches, jobs
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a batch is, apart from its jobs. ``run`` is the manifest's block, as JSON values."""
+    """What a batch is, apart from its jobs; the mappings are JSON values.
+
+    ``run`` and ``output`` are the manifest's blocks. ``draws`` are the values of each random axis,
+    which every later load is to repeat. ``schemas`` leads from each model to the SHA-256 of the
+    input schema that its jobs were checked against.
+    """
 
     name: str
     manifest_path: str
     manifest_digest: str
     run: Mapping[str, Any]
     output_dir: str
+    output: Mapping[str, Any] = field(default_factory=dict)
+    draws: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    schemas: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What one load did. ``repeated`` stand more than once in the manifest and are one job each;
-    ``gone`` are in the batch but not in the manifest any more, and stay."""
+    """What one load did.
+
+    ``repeated`` stand more than once in the manifest and are one job each. ``gone`` are in the
+    batch but not in the manifest any more; of these, ``gone_pending`` wait and were never
+    submitted, and ``pruned`` were cancelled by this load. ``changed`` are those of ``existing``
+    whose priority, order, tags, price or file name the manifest now gives otherwise.
+    """
 
     batch_id: int
     new: int
     existing: int
     repeated: int
     gone: int
+    gone_pending: int = 0
+    pruned: int = 0
+    changed: int = 0
+    digest_of_jobs: str = field(default="", compare=False)
+    """SHA-256 over the fingerprints as they came; see :attr:`Sorter.digest`."""
 
 
-def load(connection: Connection, header: Header, specs: Iterable[Spec], *, now: float) -> Loaded:
+def load(
+    connection: Connection,
+    header: Header,
+    specs: Iterable[Spec],
+    *,
+    now: float,
+    prune: bool = False,
+) -> Loaded:
     """Add what is new of ``specs`` to the batch of that name; make the batch if there is none.
 
+    ``prune`` cancels what waits, was never submitted, and is not in the manifest any more.
     Whatever ``specs`` raises passes through, and the caller's transaction undoes everything.
     """
     batch_id, before = _open_batch(connection, header, now)
-    seen: set[bytes] = set()
+    sorter = Sorter(connection, batch_id, sorting.last_id(connection))
     canaries = _Canaries(int(header.run.get("canary") or 0))
-    new = repeated = 0
-    stream = iter(specs)
-    while chunk := list(islice(stream, CHUNK)):
-        rows = list(_fresh(chunk, seen, canaries, batch_id, now))
-        repeated += len(chunk) - len(rows)
-        new += _insert(connection, rows)
-        faults.reach(Place.LOADING)
-    tally.shift(connection, batch_id, {State.PENDING: new})
+    changed = 0
+    with dialect.room_for_many(connection):
+        for found in sorter.chunks(specs):
+            canaries.saw(found)
+            _insert(connection, found.fresh, batch_id, now)
+            changed += _follow(connection, found)
+            faults.reach(Place.LOADING)
+    tally.shift(connection, batch_id, {State.PENDING: sorter.new})
     _mark_canaries(connection, batch_id, canaries.fingerprints)
-    existing = len(seen) - new
-    return Loaded(batch_id, new, existing, repeated, gone=before - existing)
+    gone = before - sorter.existing
+    waiting = gone_and_waiting(connection, batch_id, sorter) if gone else []
+    prunable = [job.id for job in waiting if job.never_submitted]
+    if prune:
+        queue.cancel_waiting(connection, batch_id, prunable, now=now)
+    return Loaded(
+        batch_id,
+        sorter.new,
+        sorter.existing,
+        sorter.repeated,
+        gone,
+        gone_pending=len(prunable),
+        pruned=len(prunable) if prune else 0,
+        changed=changed,
+        digest_of_jobs=sorter.digest,
+    )
+
+
+# --- what a batch keeps ---------------------------------------------------------------------------
+
+
+def drawn(connection: Connection, batch_name: str) -> Mapping[str, list[Any]] | None:
+    """The random values that the loads of a batch have drawn, by axis; None without the batch."""
+    text = connection.scalar(select(batches.c.draws).where(batches.c.name == batch_name))
+    return None if text is None else _mapping(text, batch_name)
+
+
+def schemas(connection: Connection, batch_name: str) -> Mapping[str, str] | None:
+    """The SHA-256 of the schema that each model's jobs were checked against when the batch was
+    loaded last; None without the batch."""
+    text = connection.scalar(select(batches.c.schemas).where(batches.c.name == batch_name))
+    return None if text is None else _mapping(text, batch_name)
+
+
+def _mapping(text: str, batch_name: str) -> dict[str, Any]:
+    with readable(f"batch {batch_name!r}"):
+        return dict(json.loads(text))
+
+
+# --- canaries -------------------------------------------------------------------------------------
 
 
 class _Canaries:
@@ -97,9 +143,11 @@ class _Canaries:
         self._taken: Counter[str] = Counter()
         self.fingerprints: list[str] = []
 
-    def saw(self, spec: Spec) -> None:
-        """Take the job if its block has not had its few yet."""
-        if self._each:
+    def saw(self, found: Sorted) -> None:
+        """Take the jobs whose block has not had its few yet."""
+        if not self._each:
+            return
+        for spec in found.specs:
             self._taken[spec.block] += 1
             if self._taken[spec.block] <= self._each:
                 self.fingerprints.append(spec.fingerprint)
@@ -115,6 +163,9 @@ def _mark_canaries(connection: Connection, batch_id: int, fingerprints: list[str
         connection.execute(of_batch.where(jobs.c.fingerprint.in_(some)).values(canary=True))
 
 
+# --- rows -----------------------------------------------------------------------------------------
+
+
 def _open_batch(connection: Connection, header: Header, now: float) -> tuple[int, int]:
     """The batch's id, and how many jobs it has already."""
     values = {
@@ -122,9 +173,14 @@ def _open_batch(connection: Connection, header: Header, now: float) -> tuple[int
         "manifest_digest": header.manifest_digest,
         "run": json.dumps(dict(header.run), sort_keys=True),
         "output_dir": header.output_dir,
+        "output": json.dumps(dict(header.output), sort_keys=True, ensure_ascii=False),
         "loaded_at": now,
     }
-    batch_id = connection.scalar(select(batches.c.id).where(batches.c.name == header.name))
+    # An axis or a model that left the manifest may come back, and its jobs are there still.
+    draws = {**(drawn(connection, header.name) or {}), **header.draws}
+    checked = {**(schemas(connection, header.name) or {}), **header.schemas}
+    values |= {"draws": encode(draws), "schemas": encode(checked)}
+    batch_id = batch_id_of(connection, header.name)
     if batch_id is not None:
         connection.execute(batches.update().where(batches.c.id == batch_id).values(values))
         return batch_id, tally.total(connection, batch_id)
@@ -135,52 +191,104 @@ def _open_batch(connection: Connection, header: Header, now: float) -> tuple[int
     return batch_id, 0
 
 
-def _fresh(
-    chunk: list[Spec], seen: set[bytes], canaries: _Canaries, batch_id: int, now: float
-) -> Iterator[dict[str, Any]]:
-    """Rows for the specs of ``chunk`` whose fingerprint has not come by yet in this load."""
-    for spec in chunk:
-        # Half of the digest: a million of these take 80 MB, and 128 bits don't collide.
-        mark = bytes.fromhex(spec.fingerprint[:32])
-        if mark in seen:
+_COLUMNS = (
+    "batch_id",
+    "block",
+    "key",
+    "fingerprint",
+    "provider",
+    "model",
+    "inputs",
+    "variables",
+    "state",
+    "priority",
+    "created_at",
+    "updated_at",
+    "rank",
+    "tags",
+    "repeat",
+    "file_name",
+    "price",
+)
+
+
+def _row(spec: Spec, key: str, batch_id: int, now: float) -> tuple[Any, ...]:
+    """A new job's values for :data:`_COLUMNS`."""
+    return (
+        batch_id,
+        spec.block,
+        key,
+        spec.fingerprint,
+        spec.provider,
+        spec.model,
+        encode(spec.inputs),
+        encode(spec.variables),
+        "pending",
+        spec.priority,
+        now,
+        now,
+        spec.rank,
+        encoded_tags(spec.tags),
+        spec.repeat,
+        spec.name,
+        spec.price,
+    )
+
+
+def _insert(connection: Connection, fresh: Sequence[Spec], batch_id: int, now: float) -> None:
+    """Insert jobs that the batch has not.
+
+    Two keys are the same where two fingerprints begin alike. The second is passed over at first,
+    and comes in under a key that says more of its fingerprint.
+    """
+    rows = [_row(spec, spec.key, batch_id, now) for spec in fresh]
+    if dialect.insert_many(connection, jobs, _COLUMNS, rows) == len(rows):
+        return
+    there = sorting.known(connection, batch_id, [spec.fingerprint for spec in fresh])
+    left = [spec for spec in fresh if spec.fingerprint not in there]
+    longer = [_row(s, f"{s.key}-{s.fingerprint[8:32]}", batch_id, now) for s in left]
+    inserted = dialect.insert_many(connection, jobs, _COLUMNS, longer)
+    assert inserted == len(left), "24 more digits of a fingerprint tell any two jobs apart"
+
+
+# --- what follows the manifest --------------------------------------------------------------------
+
+
+def _follow(connection: Connection, found: Sorted) -> int:
+    """Bring what is no part of a job's identity to what the manifest says now; how many changed.
+
+    Tags are labels, and follow at any time. The rest is for submitting and fetching, and follows
+    while the job is pending; a name only until a file has been recorded under the old one.
+    """
+    tagged: list[dict[str, Any]] = []
+    waiting: list[dict[str, Any]] = []
+    for spec, row in found.known:
+        tags = encoded_tags(spec.tags)
+        wanted = (spec.priority, spec.rank, tags, spec.price, spec.name)
+        if wanted == row[3:]:
             continue
-        seen.add(mark)
-        canaries.saw(spec)
-        yield {
-            "batch_id": batch_id,
-            "block": spec.block,
-            "key": spec.key,
-            "fingerprint": spec.fingerprint,
-            "provider": spec.provider,
-            "model": spec.model,
-            "inputs": _encode(spec.inputs),
-            "variables": _encode(spec.variables),
-            "state": State.PENDING.value,
-            "created_at": now,
-            "updated_at": now,
-        }
+        if row.state == State.PENDING:
+            names = ("set_priority", "set_rank", "set_tags", "set_price", "set_file_name")
+            waiting.append({"of_id": row.id, **dict(zip(names, wanted, strict=True))})
+        elif tags != row.tags:
+            tagged.append({"of_id": row.id, "set_tags": tags})
+    if waiting:
+        connection.execute(_SET_WAITING, waiting)
+    if tagged:
+        connection.execute(_SET_TAGS, tagged)
+    return len(waiting) + len(tagged)
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_INSERT = dialect.insert_new(jobs, ["batch_id", "fingerprint"])
-
-
-def _insert(connection: Connection, rows: list[dict[str, Any]]) -> int:
-    """Insert what is new; returns how many were."""
-    if not rows:
-        return 0
-    try:
-        with connection.begin_nested():
-            return connection.execute(_INSERT, rows).rowcount
-    except IntegrityError:
-        return sum(_insert_one(connection, row) for row in rows)
-
-
-def _insert_one(connection: Connection, row: dict[str, Any]) -> int:
-    """Insert one row whose key may be taken: two fingerprints began alike, so say more of it."""
-    try:
-        with connection.begin_nested():
-            return connection.execute(_INSERT, row).rowcount
-    except IntegrityError:
-        longer = {**row, "key": f"{row['key']}-{row['fingerprint'][8:32]}"}
-        return connection.execute(_INSERT, longer).rowcount
+_HAS_FILE = exists().where(artifacts.c.job_id == jobs.c.id, artifacts.c.path.is_not(None))
+_SET_TAGS = update(jobs).where(jobs.c.id == bindparam("of_id")).values(tags=bindparam("set_tags"))
+_SET_WAITING = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("of_id"), IS_PENDING)
+    .values(
+        priority=bindparam("set_priority"),
+        rank=bindparam("set_rank"),
+        tags=bindparam("set_tags"),
+        price=bindparam("set_price"),
+        file_name=case((_HAS_FILE, jobs.c.file_name), else_=bindparam("set_file_name")),
+    )
+)

@@ -17,12 +17,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
-from sqlalchemy.sql import ColumnElement, Update
+from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy.sql import ColumnElement
 
 from overnight.lifecycle import IN_FLIGHT, TERMINAL, UNCOUNTED, Event, State, after
-from overnight.store import faults, leases, tally
+from overnight.store import faults, history, leases, tally
 from overnight.store.faults import Place
+from overnight.store.history import Heard
 from overnight.store.job import COLUMNS, Job
 from overnight.store.tables import (
     IS_CANARY,
@@ -48,24 +49,29 @@ class Overtaken:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is written beside a transition. ``at`` is now; ``not_before`` is for a job that goes
-    back to ``pending``; ``cost`` is in US dollars."""
+    back to ``pending``; ``cost`` is in US dollars; ``heard`` is what calls answered since the
+    last one."""
 
     at: float
     request_id: str | None = None
     error: str | None = None
     not_before: float | None = None
     cost: float | None = None
+    heard: Heard | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One file of a result that is home, whole and durable."""
+    """One file of a result that is home, whole and durable. ``suspect`` says what is wrong with
+    its content, ``probe`` what that is (JSON text); both None when nobody looked."""
 
     position: int
     path: str
     bytes: int
     sha256: str
     content_type: str | None
+    suspect: str | None = None
+    probe: str | None = None
 
 
 # --- the worker's ---------------------------------------------------------------------------------
@@ -95,7 +101,7 @@ def claim(
         _CLAIM, [{"i": j.id, "a": j.attempt, "f": fence, "at": now} for j in claimed]
     )
     connection.execute(
-        attempts.insert(),
+        _NEW_ATTEMPT,
         [
             {
                 "job_id": job.id,
@@ -120,7 +126,7 @@ _CLAIMABLE = (
         IS_PENDING,
         jobs.c.not_before <= bindparam("now"),
     )
-    .order_by(jobs.c.priority.desc(), jobs.c.id)
+    .order_by(jobs.c.priority.desc(), jobs.c.rank, jobs.c.id)
     .limit(bindparam("limit"))
 )
 
@@ -136,6 +142,9 @@ _CLAIM = (
         updated_at=bindparam("at"),
     )
 )
+
+
+_NEW_ATTEMPT = attempts.insert()
 
 
 def _claimed(job: Job, fence: int, now: float) -> Job:
@@ -204,7 +213,7 @@ def move(connection: Connection, job: Job, event: Event, facts: Facts) -> Job | 
     changed = connection.execute(_UPDATE_HELD, values | _guard(job))
     if changed.rowcount == 0:
         return Overtaken(job.id)
-    _record_attempt(connection, job, moved, event, facts)
+    history.moved(connection, job, moved, event, facts)
     tally.moved(connection, job.batch_id, job.state, moved.state)
     return _unless_unwanted(connection, moved, facts)
 
@@ -213,12 +222,14 @@ def _unless_unwanted(connection: Connection, job: Job, facts: Facts) -> Job:
     """The job; cancelled if it was to be bought again and the user does not want it any more."""
     if job.state is not State.PENDING:
         return job
-    query = select(jobs.c.cancel_requested).where(jobs.c.id == job.id)
-    if not connection.scalar(query):
+    if not connection.scalar(_IS_UNWANTED, {"of_job": job.id}):
         return job
     move_resting(connection, job, Event.CANCELLED, facts.at, error=facts.error)
     [cancelled] = by_id(connection, [job.id])
     return cancelled
+
+
+_IS_UNWANTED = select(jobs.c.cancel_requested).where(jobs.c.id == bindparam("of_job"))
 
 
 def _after(job: Job, event: Event, facts: Facts) -> Job:
@@ -235,7 +246,9 @@ def _after(job: Job, event: Event, facts: Facts) -> Job:
     )
 
 
-_NOT_DELIVERED = frozenset({Event.ATTEMPT_FAILED, Event.ATTEMPTS_EXHAUSTED, Event.GONE})
+_NOT_DELIVERED = frozenset(
+    {Event.ATTEMPT_FAILED, Event.ATTEMPTS_EXHAUSTED, Event.GONE, Event.SUSPECT}
+)
 
 
 # Statements of the hot path are built once: building one costs several times what running it does.
@@ -260,43 +273,6 @@ def _guard(job: Job) -> dict[str, Any]:
     }
 
 
-_ATTEMPT = update(attempts).where(
-    attempts.c.job_id == bindparam("of_job"), attempts.c.number == bindparam("of_attempt")
-)
-
-
-def _with_time(column: str) -> Update:
-    # A requeued job is seen running again; the history keeps when it was seen first.
-    return _ATTEMPT.values({column: func.coalesce(attempts.c[column], bindparam("now"))})
-
-
-_TIMED = {
-    Event.ACCEPTED: _with_time("accepted_at"),
-    Event.SEEN_RUNNING: _with_time("running_at"),
-    Event.FINISHED: _with_time("finished_at"),
-}
-
-
-def _record_attempt(
-    connection: Connection, job: Job, moved: Job, event: Event, facts: Facts
-) -> None:
-    values: dict[str, Any] = {}
-    if event in _TIMED:
-        values["now"] = facts.at
-    if event is Event.ACCEPTED:
-        values["request_id"] = facts.request_id
-    if facts.cost is not None:
-        values["cost"] = facts.cost
-    if moved.state not in IN_FLIGHT:
-        values |= {"ended_at": facts.at, "outcome": event, "error": facts.error}
-    if values:
-        connection.execute(_TIMED.get(event, _ATTEMPT), values | _newest(job))
-
-
-def _newest(job: Job) -> dict[str, Any]:
-    return {"of_job": job.id, "of_attempt": job.attempt}
-
-
 def delivered(
     connection: Connection, job: Job, urls: Sequence[str], cost: float | None, at: float
 ) -> Job | Overtaken:
@@ -307,7 +283,7 @@ def delivered(
     changed = connection.execute(_UPDATE_HELD, {"delivered": True, "updated_at": at} | _guard(job))
     if changed.rowcount == 0:
         return Overtaken(job.id)
-    known = set(connection.scalars(_POSITIONS, _newest(job)))
+    known = set(connection.scalars(_POSITIONS, history.newest(job)))
     for position, url in enumerate(urls):
         if position in known:
             connection.execute(_UPDATE_ARTIFACT, {"url": url} | _artifact(job, position))
@@ -317,7 +293,7 @@ def delivered(
                 {"job_id": job.id, "attempt": job.attempt, "position": position, "url": url},
             )
     if cost is not None:
-        connection.execute(_ATTEMPT, {"cost": cost} | _newest(job))
+        history.costs(connection, job, cost)
     return replace(job, delivered=True, updated_at=at)
 
 
@@ -332,6 +308,8 @@ def stored(connection: Connection, job: Job, file: Stored, at: float) -> Job | O
             "bytes": file.bytes,
             "sha256": file.sha256,
             "content_type": file.content_type,
+            "suspect": file.suspect,
+            "probe": file.probe,
             "stored_at": at,
         }
         | _artifact(job, file.position),
@@ -351,7 +329,7 @@ _UPDATE_ARTIFACT = update(artifacts).where(
 
 
 def _artifact(job: Job, position: int) -> dict[str, Any]:
-    return _newest(job) | {"at_position": position}
+    return history.newest(job) | {"at_position": position}
 
 
 def not_cancellable(connection: Connection, job: Job) -> Job | Overtaken:
@@ -382,6 +360,23 @@ def cancel(connection: Connection, job_ids: Collection[int], *, now: float) -> C
         else:
             outcome["left"] += 1
     return outcome
+
+
+def cancel_waiting(
+    connection: Connection, batch_id: int, job_ids: Sequence[int], *, now: float
+) -> None:
+    """Cancel many pending jobs of a batch at once, in the transaction that found them pending."""
+    target = after(State.PENDING, Event.CANCELLED)
+    changes: Counter[State] = Counter()
+    for start in range(0, len(job_ids), 500):
+        some = job_ids[start : start + 500]
+        changed = connection.execute(
+            update(jobs)
+            .where(jobs.c.id.in_(some), jobs.c.batch_id == batch_id, IS_PENDING)
+            .values(state=target, fence=NOBODY, cancel_requested=False, updated_at=now)
+        ).rowcount
+        changes.update({target: changed, State.PENDING: -changed})
+    tally.shift(connection, batch_id, changes)
 
 
 def retry(connection: Connection, job_ids: Collection[int], *, now: float) -> Counter[str]:

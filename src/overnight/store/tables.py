@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_HEAD = "0002"
+SCHEMA_HEAD = "0004"
 """The revision that this code reads and writes. A test holds it against Alembic's own head."""
 
 metadata = MetaData(
@@ -38,6 +38,8 @@ IS_PENDING = text("state = 'pending'")
 IS_IN_FLIGHT = text("state IN ('submitting', 'queued', 'running', 'collecting')")
 IS_TO_CANCEL = text("cancel_requested")
 IS_CANARY = text("canary")
+IS_SUSPECT = text("suspect IS NOT NULL")
+IS_HOME = text("path IS NOT NULL")
 """Conditions of partial indexes. A query uses such an index only when it says the very same, so
 queries take them from here."""
 
@@ -62,6 +64,12 @@ batches = Table(
     Column("canary_passed_at", Float),
     # Submits of unknown jobs that were repeated: each may have been charged twice.
     Column("possible_duplicates", Integer, nullable=False, server_default="0"),
+    # The manifest's `output` block, as JSON: {"name": "{{ key }}", "download": 4}.
+    Column("output", Text, nullable=False, server_default="{}"),
+    # Random values that a load has drawn, by axis, as JSON: a later load must repeat them.
+    Column("draws", Text, nullable=False, server_default="{}"),
+    # The schema that each model's inputs were checked against, as JSON: {model: SHA-256}.
+    Column("schemas", Text, nullable=False, server_default="{}"),
 )
 
 jobs = Table(
@@ -99,14 +107,26 @@ jobs = Table(
     Column("resubmits", Integer, nullable=False, server_default="0"),
     # One of those that must succeed before the rest of the batch goes.
     Column("canary", Boolean, nullable=False, server_default="0"),
+    # The place within a priority, ascending: the manifest's `order`.
+    Column("rank", Integer, nullable=False, server_default="0"),
+    # The manifest's labels, as a JSON list; NULL for none.
+    Column("tags", Text),
+    # Which of several jobs with equal inputs it is, from 1.
+    Column("repeat", Integer, nullable=False, server_default="1"),
+    # What its files are called: a path below the output folder without a suffix; NULL is the key.
+    Column("file_name", Text),
+    # What it is expected to cost, in US dollars; NULL when nobody can tell.
+    Column("price", Float),
     UniqueConstraint("batch_id", "fingerprint"),
     UniqueConstraint("batch_id", "key"),
-    # `state` and `id` behind `batch_id`: a page of one batch's failed jobs is one range.
-    Index("ix_jobs_batch_state", "batch_id", "state", "id"),
+    # `state` and `id` behind `batch_id`: a page of one batch's failed jobs is one range. `price` is
+    # not to search by: what pending jobs will cost is read off this index alone.
+    Index("ix_jobs_batch_state", "batch_id", "state", "id", "price"),
     Index(
         "ix_jobs_claimable",
         "batch_id",
         text("priority DESC"),
+        "rank",
         "id",
         sqlite_where=IS_PENDING,
         postgresql_where=IS_PENDING,
@@ -147,6 +167,20 @@ attempts = Table(
     Column("error", Text),
     # US dollars, where the provider tells.
     Column("cost", Float),
+    # The paid POST: the HTTP status that came back, how many seconds it took until its answer was
+    # whole or would not come, and when that was. No status: no answer. No seconds: nobody saw it.
+    Column("submit_status", Integer),
+    Column("submit_seconds", Float),
+    Column("answered_at", Float),
+    # The provider's own word for what went wrong.
+    Column("error_code", Text),
+    # The call behind the newest transition (submit, status, result, cancel) and its HTTP status.
+    Column("last_call", String(8)),
+    Column("last_status", Integer),
+    # Free calls that were made, and those of them that told nothing of the job. Written with the
+    # transitions, so a crash may lose those since the last one.
+    Column("calls", Integer, nullable=False, server_default="0"),
+    Column("unanswered", Integer, nullable=False, server_default="0"),
     Index("ix_attempts_intent_at", "intent_at"),
 )
 
@@ -165,7 +199,13 @@ artifacts = Table(
     Column("sha256", String(64)),
     Column("content_type", Text),
     Column("stored_at", Float),
+    # Why the file can't be what was asked for; NULL when nothing is wrong with it.
+    Column("suspect", Text),
+    # What its content is, as JSON (artifacts.outcomes.Opinion); NULL when nobody looked.
+    Column("probe", Text),
     UniqueConstraint("job_id", "attempt", "position"),
+    Index("ix_artifacts_suspect", "job_id", sqlite_where=IS_SUSPECT, postgresql_where=IS_SUSPECT),
+    Index("ix_artifacts_path", "path", sqlite_where=IS_HOME, postgresql_where=IS_HOME),
 )
 
 workers = Table(

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, exists, func, or_, select
 
 from overnight.lifecycle import TERMINAL, UNCOUNTED, State
+from overnight.store import dialect, suspects
 from overnight.store.errors import NotFound, readable
 from overnight.store.job import COLUMNS, Job
 from overnight.store.tables import (
     IS_IN_FLIGHT,
     IS_PENDING,
+    IS_SUSPECT,
     IS_TO_CANCEL,
     artifacts,
     attempts,
@@ -50,6 +52,10 @@ class Batch:
     canaries_passed: bool = False
     possible_duplicates: int = 0
     """Submits that were repeated although the first may have been accepted."""
+    output: Mapping[str, Any] = field(default_factory=dict)
+    """The manifest's ``output`` block."""
+    suspects: int = 0
+    """Jobs that succeeded with a suspect file; counted by :func:`with_suspects` only."""
 
     @property
     def waits_for_canaries(self) -> bool:
@@ -84,7 +90,8 @@ class Batch:
 @dataclass(frozen=True, slots=True)
 class JobRow:
     """A job for people and programs. ``attempts`` counts paid tries; times are seconds since
-    1970; ``urls`` and ``files`` are those of the newest attempt."""
+    1970; ``urls`` and ``files`` are those of the newest attempt, and ``suspect`` is what is wrong
+    with those files, None when nothing is."""
 
     id: int
     batch: str
@@ -102,11 +109,17 @@ class JobRow:
     cancel_requested: bool
     created_at: float
     updated_at: float
+    suspect: str | None = None
+    tags: Sequence[str] = ()
+    repeat: int = 1
+    price: float | None = None
+    """What it is expected to cost, in US dollars."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """One try: its times, how it ended (an event of the lifecycle), what it cost in US dollars."""
+    """One try: its times, how it ended (an event of the lifecycle), what it cost in US dollars, and
+    what its calls answered (as :mod:`overnight.store.history` keeps it)."""
 
     number: int
     request_id: str | None
@@ -118,11 +131,20 @@ class AttemptRow:
     outcome: str | None
     error: str | None
     cost: float | None
+    submit_status: int | None = None
+    submit_seconds: float | None = None
+    answered_at: float | None = None
+    error_code: str | None = None
+    last_call: str | None = None
+    last_status: int | None = None
+    calls: int = 0
+    unanswered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ArtifactRow:
-    """A file of a result; ``path`` and what follows are None until it is home."""
+    """A file of a result; ``path`` and what follows are None until it is home. ``suspect`` says
+    what is wrong with it, ``probe`` (JSON text) what its content is."""
 
     attempt: int
     position: int
@@ -131,6 +153,8 @@ class ArtifactRow:
     bytes: int | None
     sha256: str | None
     content_type: str | None
+    suspect: str | None = None
+    probe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +170,25 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which jobs: of these batches, in these states; empty means all."""
+    """Which jobs: of these batches, in these states, with one of these tags; empty means all.
+    ``suspect``: only those that succeeded with a suspect file."""
 
     batch_ids: Sequence[int] = ()
     states: Sequence[State] = ()
+    suspect: bool = False
+    tags: Sequence[str] = ()
+
+    def apply(self, query: Select[Any]) -> Select[Any]:
+        """``query`` about jobs, narrowed to these."""
+        if self.batch_ids:
+            query = query.where(jobs.c.batch_id.in_(self.batch_ids))
+        if self.states:
+            query = query.where(jobs.c.state.in_([state.value for state in self.states]))
+        if self.suspect:
+            query = query.where(_HAS_SUSPECT)
+        if self.tags:
+            query = query.where(dialect.has_one_of(jobs.c.tags, self.tags))
+        return query
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +208,18 @@ def all_batches(connection: Connection) -> list[Batch]:
     """Every batch, oldest first."""
     counts: dict[int, dict[State, int]] = {}
     with readable("a batch's tally"):
-        for batch_id, state, n in connection.execute(select(tallies)):
+        for batch_id, state, n in connection.execute(_TALLIES):
             counts.setdefault(batch_id, {})[State(state)] = int(n)
-    rows = connection.execute(select(batches).order_by(batches.c.id)).all()
+    rows = connection.execute(_BATCHES).all()
     return [_batch(row, counts.get(row.id, {})) for row in rows]
+
+
+# What is asked at every look at the table is built once: building it costs more than the answer.
+_TALLIES = select(tallies)
+# Not the draws and the schemas: they may be long, and this is read at every look at the table.
+_BATCHES = select(
+    *[column for column in batches.c if column.name not in ("draws", "schemas")]
+).order_by(batches.c.id)
 
 
 def _batch(row: Any, counts: Mapping[State, int]) -> Batch:
@@ -189,6 +236,7 @@ def _batch(row: Any, counts: Mapping[State, int]) -> Batch:
             dict(json.loads(row.forgiven or "{}")),
             row.canary_passed_at is not None,
             row.possible_duplicates,
+            dict(json.loads(row.output)),
         )
 
 
@@ -202,6 +250,12 @@ def named_batches(connection: Connection, names: Collection[str]) -> list[Batch]
         known = ", ".join(batch.name for batch in found) or "none yet"
         raise NotFound(f"There is no batch {missing[0]!r} in this database. Batches: {known}.")
     return [batch for batch in found if batch.name in names]
+
+
+def with_suspects(connection: Connection, found: Sequence[Batch]) -> list[Batch]:
+    """The same batches, with their suspect jobs counted."""
+    odd = suspects.by_batch(connection)
+    return [replace(batch, suspects=odd.get(batch.id, 0)) for batch in found]
 
 
 # --- jobs -----------------------------------------------------------------------------------------
@@ -221,6 +275,9 @@ _ROW = (
     jobs.c.cancel_requested,
     jobs.c.created_at,
     jobs.c.updated_at,
+    jobs.c.tags,
+    jobs.c.repeat,
+    jobs.c.price,
 )
 
 
@@ -235,11 +292,10 @@ def page(
         .order_by(jobs.c.id)
         .limit(limit)
     )
-    if which.batch_ids:
-        query = query.where(jobs.c.batch_id.in_(which.batch_ids))
-    if which.states:
-        query = query.where(jobs.c.state.in_([state.value for state in which.states]))
-    return _rows(connection, connection.execute(query).all())
+    return _rows(connection, connection.execute(which.apply(query)).all())
+
+
+_HAS_SUSPECT = exists().where(IS_SUSPECT, *suspects.OF_SUCCESS)
 
 
 def every(connection: Connection, which: Filter) -> Iterator[JobRow]:
@@ -252,12 +308,13 @@ def every(connection: Connection, which: Filter) -> Iterator[JobRow]:
 
 def ids(connection: Connection, which: Filter) -> list[int]:
     """The ids of every job that fits."""
-    query = select(jobs.c.id).order_by(jobs.c.id)
-    if which.batch_ids:
-        query = query.where(jobs.c.batch_id.in_(which.batch_ids))
-    if which.states:
-        query = query.where(jobs.c.state.in_([state.value for state in which.states]))
-    return list(connection.scalars(query))
+    return list(connection.scalars(which.apply(select(jobs.c.id).order_by(jobs.c.id))))
+
+
+def how_many(connection: Connection, which: Filter) -> int:
+    """The number of jobs that fit, counted: slow for many, so what the tallies tell is asked
+    there."""
+    return connection.scalar(which.apply(select(func.count()).select_from(jobs))) or 0
 
 
 def find(connection: Connection, reference: str, batch_ids: Sequence[int] = ()) -> int:
@@ -327,25 +384,29 @@ def _rows(connection: Connection, rows: Sequence[Any]) -> list[JobRow]:
     job_ids = [row.id for row in rows]
     paid = _paid_tries(connection, job_ids)
     found = connection.execute(
-        select(artifacts.c.job_id, artifacts.c.attempt, artifacts.c.url, artifacts.c.path)
+        select(*[artifacts.c[name] for name in ("job_id", "attempt", "url", "path", "suspect")])
         .where(artifacts.c.job_id.in_(job_ids))
         .order_by(artifacts.c.job_id, artifacts.c.attempt, artifacts.c.position)
     )
-    files: dict[tuple[int, int], list[tuple[str, str | None]]] = {}
-    for job_id, attempt, url, path in found:
-        files.setdefault((job_id, attempt), []).append((url, path))
+    files: dict[tuple[int, int], list[_Named]] = {}
+    for job_id, attempt, url, path, suspect in found:
+        files.setdefault((job_id, attempt), []).append((url, path, suspect))
     return [
         _readable_row(row, paid.get(row.id, 0), files.get((row.id, row.attempt), []))
         for row in rows
     ]
 
 
-def _readable_row(row: Any, paid: int, files: list[tuple[str, str | None]]) -> JobRow:
+_Named = tuple[str, str | None, str | None]
+"""A file's address, its path, and what is wrong with it."""
+
+
+def _readable_row(row: Any, paid: int, files: list[_Named]) -> JobRow:
     with readable(f"job {row.id}"):
         return _row(row, paid, files)
 
 
-def _row(row: Any, paid: int, files: list[tuple[str, str | None]]) -> JobRow:
+def _row(row: Any, paid: int, files: list[_Named]) -> JobRow:
     return JobRow(
         id=row.id,
         batch=row.batch,
@@ -357,12 +418,16 @@ def _row(row: Any, paid: int, files: list[tuple[str, str | None]]) -> JobRow:
         model=row.model,
         inputs=json.loads(row.inputs),
         variables=json.loads(row.variables),
-        urls=[url for url, _ in files],
-        files=[path for _, path in files if path is not None],
+        urls=[url for url, _, _ in files],
+        files=[path for _, path, _ in files if path is not None],
         error=row.error,
         cancel_requested=bool(row.cancel_requested),
         created_at=float(row.created_at),
         updated_at=float(row.updated_at),
+        tags=tuple(json.loads(row.tags or "[]")),
+        repeat=row.repeat,
+        price=row.price,
+        suspect="; ".join(suspect for _, _, suspect in files if suspect) or None,
     )
 
 
@@ -384,19 +449,26 @@ def _paid_tries(connection: Connection, job_ids: Sequence[int]) -> dict[int, int
 
 def current(connection: Connection, job_id: int) -> Job:
     """The job as the table has it now."""
-    return Job.from_row(connection.execute(select(*COLUMNS).where(jobs.c.id == job_id)).one())
+    return Job.from_row(connection.execute(_CURRENT, {"of_job": job_id}).one())
+
+
+_CURRENT = select(*COLUMNS).where(jobs.c.id == bindparam("of_job"))
 
 
 def to_cancel(connection: Connection, fence: int) -> list[Job]:
     """Jobs of this worker that the user wants cancelled."""
-    rows = connection.execute(select(*COLUMNS).where(IS_TO_CANCEL, jobs.c.fence == fence))
-    return [Job.from_row(row) for row in rows]
+    return [Job.from_row(row) for row in connection.execute(_TO_CANCEL, {"holder": fence})]
+
+
+_TO_CANCEL = select(*COLUMNS).where(IS_TO_CANCEL, jobs.c.fence == bindparam("holder"))
 
 
 def in_flight_elsewhere(connection: Connection, fence: int) -> bool:
     """Whether something in flight is held by nobody, or by a worker that was replaced."""
-    query = select(jobs.c.id).where(IS_IN_FLIGHT, jobs.c.fence != fence).limit(1)
-    return connection.execute(query).first() is not None
+    return connection.execute(_ELSEWHERE, {"holder": fence}).first() is not None
+
+
+_ELSEWHERE = select(jobs.c.id).where(IS_IN_FLIGHT, jobs.c.fence != bindparam("holder")).limit(1)
 
 
 def intents_since(connection: Connection, since: float) -> list[float]:

@@ -1,0 +1,29 @@
+"""How many jobs came home with a file that can't be what was asked for.
+
+Suspect files are few, and an index holds them alone, so counting them costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.sql import ColumnElement
+
+from overnight.lifecycle import State
+from overnight.store.tables import IS_SUSPECT, artifacts, jobs
+
+OF_SUCCESS: tuple[ColumnElement[bool], ...] = (
+    artifacts.c.job_id == jobs.c.id,
+    artifacts.c.attempt == jobs.c.attempt,
+    jobs.c.state == State.SUCCEEDED.value,
+)
+"""A file is one of those that its job succeeded with."""
+
+
+def by_batch(connection: Connection) -> dict[int, int]:
+    """The number of such jobs in each batch that has any, by the batch's id."""
+    rows = connection.execute(
+        select(jobs.c.batch_id, func.count(jobs.c.id.distinct()))
+        .where(IS_SUSPECT, *OF_SUCCESS)
+        .group_by(jobs.c.batch_id)
+    )
+    return {row[0]: row[1] for row in rows}
