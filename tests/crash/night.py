@@ -122,7 +122,8 @@ class Night:
         assert len(ledger.accepted) == table.count("succeeded") + len(lost)
         assert len(table.files) == table.count("succeeded")
         # Nothing else lies about: no part, no second copy under another name.
-        on_disk = {str(path) for path in (self.folder / "clips").iterdir()}
+        clips = self.folder / "clips"
+        on_disk = {str(path) for path in clips.iterdir() if path.name != ".provenance"}
         assert on_disk == set(table.files)
         # What was lost goes on at the provider, and nobody could have known to leave room for it.
         assert ledger.max_open <= CONCURRENCY + len(lost)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from overnight.artifacts.naming import LONGEST, file_name, media_type, suffix_in
+from overnight.artifacts.naming import LONGEST, file_name, media_type, place, stem, suffix_in
 
 URL = "https://cdn.example/x/clip.mp4?sig=a.b"
 
@@ -118,3 +118,36 @@ def test_media_types_lose_their_parameters() -> None:
     assert media_type(" Text/HTML ; charset=utf-8") == "text/html"
     assert media_type(None) == ""
     assert suffix_in("https://a.example/b") == ""
+
+
+# --- places from a manifest -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "made"),
+    [
+        ("anna", "anna"),
+        ("Anna/take 1", "Anna/take 1"),
+        ("夜/街", "夜/街"),
+        ("a//b", "a/b"),
+        ("/a/b", "a/b"),
+        ("./a/../b", "a/b"),
+        ("../../etc/passwd", "etc/passwd"),
+        ("..", "job"),
+        ("", "job"),
+        ("v1.5/x", "v1.5/x"),
+    ],
+)
+def test_a_place_stays_below_its_folder(wanted: str, made: str) -> None:
+    assert place(wanted) == PurePosixPath(made)
+
+
+@UNHURRIED
+@given(st.text(max_size=60))
+def test_no_part_of_a_place_is_unsafe(wanted: str) -> None:
+    made = place(wanted)
+    assert not made.is_absolute()
+    for part in made.parts:
+        assert part == stem(part, LONGEST)
+        assert part.strip(". ") == part
+        assert not set(part) & set('<>:"\\|?*')

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from overnight.artifacts.part import PARTS, Part, PartBusyError, holds
+from overnight.artifacts.part import PARTS, Part, PartBusyError, Version, forget, holds
 
 DATA = b"frame" * 1000
 
@@ -154,3 +154,101 @@ def test_holds_wants_exactly_these_bytes(tmp_path: Path) -> None:
     path.write_bytes(DATA[:-1])
     assert not holds(path, len(DATA), digest)
     assert not holds(tmp_path, len(DATA), digest)
+
+
+# --- parts that are gone on with ------------------------------------------------------------------
+
+WHOLE = Version(len(DATA), '"one"')
+
+
+def left(target: Path, data: bytes, version: Version = WHOLE) -> None:
+    part = Part(target)
+    part.open(version)
+    part.write(data)
+    part.leave()
+
+
+def test_what_was_left_of_the_same_version_is_gone_on_with(tmp_path: Path) -> None:
+    left(tmp_path / "clip.mp4", DATA[:700])
+    assert files(tmp_path) == {".clip.mp4.part", ".clip.mp4.part.json"}
+    part = Part(tmp_path / "clip.mp4")
+    part.open(WHOLE)
+    assert (part.bytes, part.version, part.finished) == (700, WHOLE, None)
+    assert part.tail(10) == DATA[690:700]
+    assert part.tail(5000) == DATA[:700]
+    part.write(DATA[700:])
+    assert part.sha256 == hashlib.sha256(DATA).hexdigest()
+    assert part.publish().read_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    "version", [None, Version(len(DATA), '"two"'), Version(len(DATA) + 1, '"one"')]
+)
+def test_what_was_left_of_another_version_is_emptied(
+    tmp_path: Path, version: Version | None
+) -> None:
+    left(tmp_path / "clip.mp4", DATA[:700])
+    part = Part(tmp_path / "clip.mp4")
+    part.open(version)
+    assert (part.bytes, part.version) == (0, version)
+    part.write(b"new")
+    assert part.sha256 == hashlib.sha256(b"new").hexdigest()
+    part.discard()
+    assert files(tmp_path) == set()
+
+
+def test_more_than_there_should_be_is_nothing_to_go_on_with(tmp_path: Path) -> None:
+    left(tmp_path / "clip.mp4", DATA + b"?")
+    part = Part(tmp_path / "clip.mp4")
+    part.open(WHOLE)
+    assert part.bytes == 0
+    part.discard()
+
+
+def test_nothing_is_kept_of_what_nobody_could_go_on_with(tmp_path: Path) -> None:
+    for version, data in ((None, DATA), (WHOLE, b"")):
+        part = Part(tmp_path / "clip.mp4")
+        part.open(version)
+        part.write(data)
+        part.leave()
+        part.leave()
+        assert files(tmp_path) == set()
+
+
+def test_a_finished_file_keeps_its_second_name_until_it_is_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"mine")
+    part = Part(tmp_path / "clip.mp4")
+    part.open(WHOLE)
+    part.write(DATA)
+    path = part.publish()
+    assert path == tmp_path / "clip~2.mp4"
+    # A crash came here. The next one finds the file that this is a second name of.
+    again = Part(tmp_path / "clip.mp4")
+    again.open(WHOLE)
+    assert (again.finished, again.bytes, again.sha256) == (path, len(DATA), part.sha256)
+    again.leave()
+    forget(path)
+    forget(path)
+    assert files(tmp_path) == {"clip.mp4", "clip~2.mp4"}
+    assert path.read_bytes() == DATA
+
+
+def test_the_second_name_of_another_version_is_taken_away_and_not_emptied(tmp_path: Path) -> None:
+    part = Part(tmp_path / "clip.mp4")
+    part.open(WHOLE)
+    part.write(DATA)
+    path = part.publish()
+    other = Part(tmp_path / "clip.mp4")
+    other.open(Version(3, '"two"'))
+    assert (other.finished, other.bytes) == (None, 0)
+    other.write(b"new")
+    assert path.read_bytes() == DATA
+    assert other.publish() == tmp_path / "clip~2.mp4"
+
+
+def test_forgetting_leaves_other_parts_alone(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(DATA)
+    left(tmp_path / "clip.mp4", DATA[:700])
+    forget(tmp_path / "clip.mp4")
+    assert files(tmp_path) == {"clip.mp4", ".clip.mp4.part", ".clip.mp4.part.json"}
+    forget(tmp_path / "nowhere.mp4")

@@ -63,7 +63,18 @@ def file_name(key: str, n: int = 1, of: int = 1, *, url: str, content_type: str 
     keys don't meet in one name.
     """
     ending = (f"-{n}" if of > 1 else "") + _suffix(url, content_type)
-    return _stem(key, LONGEST - len(ending.encode())) + ending
+    return stem(key, LONGEST - len(ending.encode())) + ending
+
+
+def place(wanted: str) -> PurePosixPath:
+    """The path that a manifest wants for a job's file, made safe: the folders below the output
+    folder, and the file's name without its suffix.
+
+    Each part obeys the rules of a name, so that none climbs out of the output folder.
+    """
+    parts = [part for part in wanted.split("/") if part.strip(". ")] or ["job"]
+    # Room for a suffix, and for what tells several files, or jobs that want the same, apart.
+    return PurePosixPath(*[stem(part, LONGEST - 32) for part in parts])
 
 
 def suffix_in(url: str) -> str:
@@ -85,17 +96,18 @@ def _suffix(url: str, content_type: str | None) -> str:
     return suffix_in(url) or _BY_MEDIA_TYPE.get(media_type(content_type), ".bin")
 
 
-def _stem(key: str, room: int) -> str:
+def stem(key: str, room: int) -> str:
+    """``key`` as a name without a suffix, in at most ``room`` bytes of UTF-8."""
     wanted = unicodedata.normalize("NFC", key)
-    stem = "".join(_safe(c) for c in wanted)
+    name = "".join(_safe(c) for c in wanted)
     # Dots at the front hide a file, or climb; at the end Windows drops them, as it does spaces.
-    stem = stem.lstrip(". ").rstrip(". ") or "job"
-    if _RESERVED.fullmatch(stem.partition(".")[0].rstrip()):
-        stem = f"_{stem}"
-    if stem == wanted and len(stem.encode()) <= room:
-        return stem
+    name = name.lstrip(". ").rstrip(". ") or "job"
+    if _RESERVED.fullmatch(name.partition(".")[0].rstrip()):
+        name = f"_{name}"
+    if name == wanted and len(name.encode()) <= room:
+        return name
     mark = "-" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    short = stem.encode()[: room - len(mark)].decode("utf-8", "ignore")
+    short = name.encode()[: room - len(mark)].decode("utf-8", "ignore")
     return short.rstrip(". ") + mark
 
 

@@ -3,8 +3,14 @@
 ``clip.mp4`` is written as ``.clip.mp4.part`` in the same folder, flushed to the disk, and only
 then linked to its name, which never replaces a file that is there. The part is locked while it is
 written, so two runs can't write one: the second takes ``.clip.mp4~2.part``, because the first may
-be frozen and never end. A part that a crash left behind has no lock, and is overwritten by the
-next try. Everything here blocks: call it off the event loop.
+be frozen and never end. Everything here blocks: call it off the event loop.
+
+Where the server says which version of the file it sends, a note beside the part keeps that, and a
+part that a cut or a crash left behind is gone on with. It is taken for what it says only in the
+same life of the machine: after a power failure its last blocks may never have reached the disk.
+Such a part stays as a second name of the finished file until :func:`forget`, so that a crash
+between naming a file and recording it does not fetch it again. A part without a note is worth
+nothing to anybody else, and is overwritten by the next try.
 """
 
 from __future__ import annotations
@@ -12,13 +18,20 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import json
 import os
+import re
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from io import FileIO
 from pathlib import Path
 
+import psutil
+
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_BLOCK = 1024 * 1024
 
 
 PARTS = 8
@@ -29,6 +42,15 @@ class PartBusyError(Exception):
     """Too many others are writing the same file at this moment."""
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Which bytes a server sends: how many in all, and its own mark for them, which changes when
+    they do (a strong ETag, or a Last-Modified date)."""
+
+    total: int
+    validator: str
+
+
 class Part:
     """One file being written. OSErrors of the file system come through as they are."""
 
@@ -36,6 +58,10 @@ class Part:
         self.target = target
         self.path = target.with_name(f".{target.name}.part")
         self.bytes = 0
+        self.version: Version | None = None
+        """What the part is of, where that can be proved later; then it may be gone on with."""
+        self.finished: Path | None = None
+        """The finished file, where this turned out to be a second name of it."""
         self._digest = hashlib.sha256()
         self._file: FileIO | None = None
 
@@ -44,22 +70,44 @@ class Part:
         """Of what has been written so far."""
         return self._digest.hexdigest()
 
-    def open(self) -> None:
-        """Start it, empty; make the folder where it is missing.
+    def open(self, version: Version | None = None) -> None:
+        """Lock it, and make the folder where it is missing. It is empty, except where one of the
+        same ``version`` was left: then ``bytes`` says how far that had come.
 
         Raises :class:`PartBusyError`.
         """
         self.target.parent.mkdir(parents=True, exist_ok=True)
         for number in range(1, PARTS + 1):
-            copy = "" if number == 1 else f"~{number}"
-            self.path = self.target.with_name(f".{self.target.name}{copy}.part")
+            self.path = _part_of(self.target, number)
             try:
-                self._file = _open_locked(self.path)
+                self._file = self._locked(version)
             except PartBusyError:
                 if number == PARTS:
                     raise
             else:
-                return
+                break
+        if version is None or not self._goes_on(version):
+            self.restart(version)
+
+    def restart(self, version: Version | None) -> None:
+        """Make it empty; what comes is of ``version``."""
+        assert self._file is not None
+        note = _note_of(self.path)
+        # The old note goes before the bytes do, and the new one comes before any byte of its own.
+        note.unlink(missing_ok=True)
+        self._file.seek(0)
+        os.ftruncate(self._file.fileno(), 0)
+        self._digest = hashlib.sha256()
+        self.bytes = 0
+        self.version = version
+        if version is not None:
+            _write_note(note, version)
+
+    def tail(self, length: int) -> bytes:
+        """The last ``length`` bytes, or all there are."""
+        assert self._file is not None
+        length = min(length, self.bytes)
+        return os.pread(self._file.fileno(), length, self.bytes - length)
 
     def write(self, block: bytes) -> None:
         """Append ``block``, all of it."""
@@ -83,19 +131,88 @@ class Part:
             if holds(path, self.bytes, self.sha256):
                 break
             number += 1
-            path = self.target.with_name(f"{self.target.stem}~{number}{self.target.suffix}")
-        self.discard()
+            path = _numbered(self.target, number)
+        if self.version is None or not _is_same(self.path, path):
+            self.discard()
+        else:
+            self._close()
         _sync_folder(path.parent)
         return path
+
+    def leave(self) -> None:
+        """Let go of it, and keep it where somebody can go on with it; does no harm twice."""
+        if self.version is None or not self.bytes:
+            self.discard()
+        else:
+            self._close()
 
     def discard(self) -> None:
         """Remove the part and let go of it; does no harm twice."""
         if self._file is not None:
-            # The name goes before the lock does, so that nobody opens what is about to vanish.
-            with suppress(FileNotFoundError):
-                self.path.unlink()
+            # The names go before the lock does, so that nobody opens what is about to vanish.
+            _note_of(self.path).unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
+            self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _locked(self, version: Version | None) -> FileIO:
+        while True:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            file = FileIO(os.open(self.path, flags, 0o666), "r+")
+            try:
+                _lock(file)
+                if self._is_ours(file, version):
+                    return file
+            except BaseException:
+                file.close()
+                raise
+            file.close()
+
+    def _is_ours(self, file: FileIO, version: Version | None) -> bool:
+        """Whether the locked file is still the one under ``path`` and under no other name.
+
+        A part that a crash left as a second name of a finished file is only kept when it is that
+        of ``version``: emptying it would empty the finished one too.
+        """
+        held = os.fstat(file.fileno())
+        try:
+            named = self.path.lstat()
+        except FileNotFoundError:
+            return False
+        if not os.path.samestat(held, named):
+            return False
+        if held.st_nlink > 1:
+            self.finished = self._finished(held.st_size, version)
+            if self.finished is None:
+                self.path.unlink()
+                return False
+        return True
+
+    def _finished(self, size: int, version: Version | None) -> Path | None:
+        if version is None or size != version.total or _read_note(_note_of(self.path)) != version:
+            return None
+        for number in range(1, PARTS + 1):
+            path = _numbered(self.target, number)
+            if _is_same(self.path, path):
+                return path
+        return None
+
+    def _goes_on(self, version: Version) -> bool:
+        """Take up what is there, if it is the beginning of ``version``."""
+        assert self._file is not None
+        size = os.fstat(self._file.fileno()).st_size
+        if not 0 < size <= version.total or _read_note(_note_of(self.path)) != version:
+            return False
+        self._file.seek(0)
+        while block := self._file.read(_BLOCK):
+            self._digest.update(block)
+            self.bytes += len(block)
+        self.version = version
+        return True
 
 
 def holds(path: Path, size: int, sha256: str) -> bool:
@@ -109,19 +226,74 @@ def holds(path: Path, size: int, sha256: str) -> bool:
         return False
 
 
-def _open_locked(path: Path) -> FileIO:
-    while True:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        file = FileIO(os.open(path, flags, 0o666), "r+")
-        try:
-            _lock(file)
-            if _is_ours(file, path):
-                os.ftruncate(file.fileno(), 0)
-                return file
-        except BaseException:
-            file.close()
-            raise
-        file.close()
+def forget(path: Path) -> None:
+    """Remove the parts that are second names of the finished file ``path``: it is recorded now."""
+    for part in _parts_of(path):
+        if _is_same(part, path):
+            with suppress(OSError):
+                _note_of(part).unlink(missing_ok=True)
+                part.unlink(missing_ok=True)
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+_NOTE = ".json"
+_NUMBERED = re.compile(r"~\d+$")
+
+
+def _part_of(target: Path, number: int) -> Path:
+    copy = "" if number == 1 else f"~{number}"
+    return target.with_name(f".{target.name}{copy}.part")
+
+
+def _numbered(target: Path, number: int) -> Path:
+    if number == 1:
+        return target
+    return target.with_name(f"{target.stem}~{number}{target.suffix}")
+
+
+def _parts_of(path: Path) -> Iterator[Path]:
+    """Where parts of ``path`` may be: it may have got a number because its name was taken."""
+    targets = {path, path.with_name(_NUMBERED.sub("", path.stem) + path.suffix)}
+    for target in targets:
+        yield from (_part_of(target, number) for number in range(1, PARTS + 1))
+
+
+def _is_same(part: Path, path: Path) -> bool:
+    try:
+        return os.path.samestat(part.lstat(), path.lstat())
+    except OSError:
+        return False
+
+
+# --- notes ----------------------------------------------------------------------------------------
+
+
+def _note_of(part: Path) -> Path:
+    return part.with_name(part.name + _NOTE)
+
+
+def _boot() -> float:
+    """When this machine was started: another value, another life."""
+    return psutil.boot_time()
+
+
+def _write_note(note: Path, version: Version) -> None:
+    note.write_text(json.dumps(asdict(version) | {"boot": _boot()}), "utf-8")
+
+
+def _read_note(note: Path) -> Version | None:
+    """What a part is of; None when nobody can tell, or when it was written before a restart."""
+    try:
+        said = json.loads(note.read_text("utf-8"))
+        if said["boot"] != _boot():
+            return None
+        return Version(int(said["total"]), str(said["validator"]))
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+# --- the file system ------------------------------------------------------------------------------
 
 
 def _lock(file: FileIO) -> None:
@@ -134,31 +306,13 @@ def _lock(file: FileIO) -> None:
             raise
 
 
-def _is_ours(file: FileIO, path: Path) -> bool:
-    """Whether the locked file is still the one under ``path`` and under no other name.
-
-    A crash between linking and unlinking leaves the part as a second name of the finished file:
-    emptying it would empty that too.
-    """
-    held = os.fstat(file.fileno())
-    try:
-        named = path.lstat()
-    except FileNotFoundError:
-        return False
-    if not os.path.samestat(held, named):
-        return False
-    if held.st_nlink > 1:
-        path.unlink()
-        return False
-    return True
-
-
 def _give_name(part: Path, path: Path) -> bool:
     """Give the part's file ``path`` as its name; False when that is taken."""
     try:
         path.hardlink_to(part)
     except FileExistsError:
-        return False
+        # A crash came between the two names, and this is the file itself.
+        return _is_same(part, path)
     except OSError as exc:
         if exc.errno not in _NO_LINKS:
             raise

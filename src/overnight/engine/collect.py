@@ -8,12 +8,15 @@ leaves the job ``failed`` with its delivery on record, so that ``retry`` fetches
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from overnight.artifacts import download, naming
+from overnight.artifacts.probe import Prober
+from overnight.engine import provenance
 from overnight.engine.polls import Polls
 from overnight.engine.run import Run
 from overnight.engine.settle import (
@@ -25,13 +28,10 @@ from overnight.engine.settle import (
 )
 from overnight.lifecycle import Event
 from overnight.providers import base
-from overnight.store import faults, queue, views
+from overnight.store import faults, files, names, queue, views
 from overnight.store.faults import Place
 from overnight.store.job import Job
 from overnight.store.queue import Facts, Overtaken
-
-DOWNLOADS = 4
-"""Files fetched at once."""
 
 USELESS_ANSWERS = 8
 """Answers in a row that are no file (a web page, an empty body, an address that has expired once
@@ -47,50 +47,77 @@ class UncollectableError(Exception):
 
 
 class Collector:
-    """The handler of ``collecting``."""
+    """The handler of ``collecting``. ``prober`` looks into each file before it gets its name;
+    with ``sidecars`` it is written down beside the files where they are from."""
 
-    def __init__(self, run: Run, downloader: download.Downloader, at_once: int = DOWNLOADS) -> None:
+    def __init__(
+        self,
+        run: Run,
+        downloader: download.Downloader,
+        prober: Prober | None = None,
+        *,
+        sidecars: bool = False,
+    ) -> None:
         self._run = run
         self._downloader = downloader
-        self._turn = asyncio.Semaphore(at_once)
+        self._prober = prober
+        self._sidecars = sidecars
+        self._turns: dict[int, asyncio.Semaphore] = {}
+        """How many more files of each batch may be fetched now."""
+        self._named: dict[Path, int] = {}
+        """Names that manifests gave, without suffixes, each with the job that has it now."""
 
     async def collect(self, job: Job) -> Job:
         """From ``collecting`` to wherever it leads; the job as the table has it then."""
+        try:
+            return await self._bring_in(job)
+        finally:
+            if job.file_name is not None:
+                self._let_go(self._run.output_dir(job) / naming.place(job.file_name), job)
+
+    async def _bring_in(self, job: Job) -> Job:
         run = self._run
         # The limit is for trying, and nothing was tried while no worker ran.
         job = replace(job, updated_at=run.now())
-        files: Mapping[int, views.ArtifactRow] = {}
+        rows: Mapping[int, views.ArtifactRow] = {}
+        polls = Polls()
         if job.delivered:
-            files = await self._recorded(job)
-        if not files:
-            job = await self._read_verdict(job)
+            rows = await self._recorded(job)
+        if not rows:
+            job = await self._read_verdict(job, polls)
             if not job.delivered:
                 return job
-            files = await self._recorded(job)
-        if not files:
+            rows = await self._recorded(job)
+        if not rows:
             error = "The provider says it worked, but names no file."
-            return await run.transition(job, Event.UNCOLLECTABLE, Facts(run.now(), error=error))
+            return await self._record(job, Event.UNCOLLECTABLE, polls, error)
         try:
-            for row in files.values():
-                if not await self._bring_home(job, row, len(files)):
+            for row in rows.values():
+                if not await self._bring_home(job, row, len(rows)):
                     return await run.reread(job)
         except UncollectableError as error:
-            return await run.transition(
-                job, Event.UNCOLLECTABLE, Facts(run.now(), error=str(error))
-            )
+            return await self._record(job, Event.UNCOLLECTABLE, polls, str(error))
         faults.reach(Place.BEFORE_COLLECTED)
-        collected = await run.transition(job, Event.COLLECTED)
+        if self._sidecars:
+            await self._keep_provenance(job)
+        if (why := await self._bought_again_for(job)) is not None:
+            return await self._record(job, Event.SUSPECT, polls, why)
+        collected = await self._record(job, Event.COLLECTED, polls)
         faults.reach(Place.COLLECTED)
         return collected
+
+    async def _record(self, job: Job, event: Event, polls: Polls, error: str | None = None) -> Job:
+        facts = Facts(self._run.now(), error=error, heard=polls.heard())
+        return await self._run.transition(job, event, facts)
 
     async def _recorded(self, job: Job) -> Mapping[int, views.ArtifactRow]:
         return await self._run.record(partial(views.stored_files, job=job))
 
     # --- the verdict ----------------------------------------------------------------------------
 
-    async def _read_verdict(self, job: Job) -> Job:
+    async def _read_verdict(self, job: Job, polls: Polls) -> Job:
         """Ask until there is a verdict; record it. ``delivered`` is set when it worked."""
-        run, polls = self._run, Polls()
+        run = self._run
         while True:
             outcome = await run.provider.result(request_of(job))
             polls.saw(outcome)
@@ -98,11 +125,11 @@ class Collector:
                 case base.Delivered():
                     return await self._record_delivery(job, outcome)
                 case base.Failed():
-                    return await fail(run, job, outcome)
+                    return await fail(run, job, outcome, polls)
                 case base.Cancelled():
-                    return await run.transition(job, Event.CANCELLED)
+                    return await self._record(job, Event.CANCELLED, polls)
                 case base.Gone(reason) if polls.gone >= GONE_CONFIRMATIONS:
-                    return await run.transition(job, Event.GONE, Facts(run.now(), error=reason))
+                    return await self._record(job, Event.GONE, polls, reason)
                 case base.Refused(reason) if self._is_refused(polls):
                     run.gate.record(Event.REFUSED, reason)
                     raise StrandedError(reason)
@@ -111,7 +138,7 @@ class Collector:
                     pass
             if self._overdue(job):
                 error = "The result could not be read in time; `overnight retry` reads it again."
-                return await run.transition(job, Event.UNCOLLECTABLE, Facts(run.now(), error=error))
+                return await self._record(job, Event.UNCOLLECTABLE, polls, error)
             await run.nap(job.id, run.pace.next_try(polls.failures, run.rng, polls.retry_after))
 
     def _is_refused(self, polls: Polls) -> bool:
@@ -133,20 +160,20 @@ class Collector:
         run = self._run
         fetched = await self._fetch(job, row, of)
         faults.reach(Place.FILE_NAMED)
-        file = queue.Stored(
-            row.position, str(fetched.path), fetched.bytes, fetched.sha256, fetched.content_type
-        )
+        file = _stored(row, fetched)
         kept = await run.record(partial(queue.stored, job=job, file=file, at=run.now()))
         faults.reach(Place.FILE_RECORDED)
+        await self._downloader.settle(fetched)
         return not isinstance(kept, Overtaken)
 
     async def _fetch(self, job: Job, row: views.ArtifactRow, of: int) -> download.Fetched:
         """Try until the file is home. Raises :class:`UncollectableError`, :class:`StorageError`."""
         run, url = self._run, row.url
+        name = await self._name(job, of)
         failures = useless = 0
         retry_after: float | None
         while True:
-            outcome = await self._fetch_once(job, row, url, of)
+            outcome = await self._fetch_once(job, row, url, of, name)
             retry_after = None
             match outcome:
                 case download.Fetched():
@@ -168,7 +195,7 @@ class Collector:
             await run.nap(job.id, run.pace.next_try(failures, run.rng, retry_after))
 
     async def _fetch_once(
-        self, job: Job, row: views.ArtifactRow, url: str, of: int
+        self, job: Job, row: views.ArtifactRow, url: str, of: int, name: Path
     ) -> download.FetchOutcome:
         counted = 0
 
@@ -177,19 +204,61 @@ class Collector:
             self._run.bytes += received - counted
             counted = received
 
-        async with self._turn:
+        async with self._turn(job):
             return await self._downloader.fetch(
                 url,
-                partial(self._target, job, row, url, of),
+                partial(_target, name, row, url, of),
                 recorded=_recorded(row),
                 progress=progress,
+                examine=None if self._prober is None else self._prober.examiner(job.inputs),
             )
 
-    def _target(
-        self, job: Job, row: views.ArtifactRow, url: str, of: int, content_type: str | None
-    ) -> Path:
-        name = naming.file_name(job.key, row.position + 1, of, url=url, content_type=content_type)
-        return self._run.output_dir(job) / name
+    async def _keep_provenance(self, job: Job) -> None:
+        """Raises :class:`StorageError`."""
+        of = await self._run.record(partial(files.provenance, job_id=job.id))
+        try:
+            await asyncio.to_thread(provenance.keep, of)
+        except OSError as error:
+            raise StorageError(
+                f"{error.filename or of.output_dir}: {error.strerror}. Files can't be written "
+                "there: put that right, then run this again."
+            ) from error
+
+    async def _bought_again_for(self, job: Job) -> str | None:
+        """What is wrong with the files, where the manifest says to buy others for that, and
+        another attempt is allowed."""
+        run = self._run
+        if run.batch_of(job).output.get("on_suspect") != "retry":
+            return None
+        if job.tries >= run.policy(job).attempts:
+            return None
+        rows = await self._recorded(job)
+        return "; ".join(row.suspect for row in rows.values() if row.suspect) or None
+
+    def _turn(self, job: Job) -> asyncio.Semaphore:
+        if job.batch_id not in self._turns:
+            self._turns[job.batch_id] = asyncio.Semaphore(self._run.downloads_of(job))
+        return self._turns[job.batch_id]
+
+    async def _name(self, job: Job, of: int) -> Path:
+        """What the job's files are called, without what tells them from each other and suffixes.
+
+        A key belongs to one job. A name from the manifest may be wanted by several: the first that
+        comes home has it, and the others add the beginning of their fingerprint.
+        """
+        folder = self._run.output_dir(job)
+        if job.file_name is None:
+            return folder / naming.stem(job.key, naming.LONGEST)
+        wanted = folder / naming.place(job.file_name)
+        if self._named.setdefault(wanted, job.id) == job.id:
+            first = str(wanted) if of == 1 else f"{wanted}-1"
+            if not await self._run.record(partial(names.is_taken, path=first, job_id=job.id)):
+                return wanted
+        return wanted.with_name(f"{wanted.name}~{job.fingerprint[:8]}")
+
+    def _let_go(self, wanted: Path, job: Job) -> None:
+        if self._named.get(wanted) == job.id:
+            del self._named[wanted]
 
     async def _fresh_url(self, job: Job, position: int) -> str | None:
         """The file's address as the result call gives it now; None when it gives none."""
@@ -204,7 +273,28 @@ class Collector:
         return self._run.now() - job.updated_at > self._run.limits_of(job).collect
 
 
+def _target(
+    name: Path, row: views.ArtifactRow, url: str, of: int, content_type: str | None
+) -> Path:
+    whole = naming.file_name(name.name, row.position + 1, of, url=url, content_type=content_type)
+    return name.with_name(whole)
+
+
 def _recorded(row: views.ArtifactRow) -> download.Fetched | None:
     if row.path is None or row.bytes is None or row.sha256 is None:
         return None
     return download.Fetched(Path(row.path), row.bytes, row.sha256, row.content_type)
+
+
+def _stored(row: views.ArtifactRow, fetched: download.Fetched) -> queue.Stored:
+    """What to record of a file; one that was on record already keeps what was found in it."""
+    found = fetched.opinion
+    return queue.Stored(
+        row.position,
+        str(fetched.path),
+        fetched.bytes,
+        fetched.sha256,
+        fetched.content_type,
+        suspect=row.suspect if found is None else found.suspect,
+        probe=row.probe if found is None else json.dumps(dict(found.probe)),
+    )

@@ -1,0 +1,82 @@
+"""Writes down where a job's files are from, beside them: for whoever has the folder alone.
+
+What it says depends on the record only, so that it can be written again at any time and comes out
+the same. It holds no signature: a signed address is one until it expires.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from overnight.artifacts import sidecar
+from overnight.store.files import Provenance
+from overnight.store.views import ArtifactRow, AttemptRow
+
+
+def document(of: Provenance) -> dict[str, Any]:
+    """The sidecar's content. Times are ISO 8601 in UTC, costs US dollars, paths from the output
+    folder where they lie in it."""
+    costs = [attempt.cost for attempt in of.attempts if attempt.cost is not None]
+    folder = Path(of.output_dir)
+    return {
+        "batch": of.batch,
+        "key": of.key,
+        "fingerprint": of.fingerprint,
+        "provider": of.provider,
+        "model": of.model,
+        "inputs": dict(of.inputs),
+        "variables": dict(of.variables),
+        "tags": list(of.tags),
+        "manifest": {"path": of.manifest_path, "sha256": of.manifest_digest},
+        "request_id": of.attempts[-1].request_id if of.attempts else None,
+        "cost": sum(costs) if costs else None,
+        "attempts": [_attempt(one, is_last=one is of.attempts[-1]) for one in of.attempts],
+        "files": [_file(one, folder) for one in of.artifacts if one.path is not None],
+    }
+
+
+def keep(of: Provenance) -> Path:
+    """Write the sidecar of a job. Blocks. OSErrors come through as they are."""
+    return sidecar.write(Path(of.output_dir), of.batch, of.key, document(of))
+
+
+def is_kept(output_dir: str, batch: str, key: str) -> bool:
+    """Whether the job has a sidecar. Blocks."""
+    return sidecar.place(Path(output_dir), batch, key).is_file()
+
+
+def _attempt(attempt: AttemptRow, *, is_last: bool) -> dict[str, Any]:
+    said = {
+        "number": attempt.number,
+        "request_id": attempt.request_id,
+        "submitted_at": _moment(attempt.intent_at),
+        "accepted_at": _moment(attempt.accepted_at),
+        "running_at": _moment(attempt.running_at),
+        "finished_at": _moment(attempt.finished_at),
+        "cost": attempt.cost,
+    }
+    # The last one ends after this is written for the first time.
+    return said if is_last else said | {"outcome": attempt.outcome, "error": attempt.error}
+
+
+def _file(row: ArtifactRow, folder: Path) -> dict[str, Any]:
+    path = Path(row.path or "")
+    inside = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+    return {
+        "path": inside,
+        "bytes": row.bytes,
+        "sha256": row.sha256,
+        "content_type": row.content_type,
+        "source": sidecar.unsigned(row.url),
+        "suspect": row.suspect,
+        "probe": None if row.probe is None else json.loads(row.probe),
+    }
+
+
+def _moment(at: float | None) -> str | None:
+    return (
+        None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    )

@@ -1,0 +1,169 @@
+"""Fetches again what is missing or was changed. Free: nothing here can submit anything.
+
+The address on record is tried first; when it has expired, the provider is asked for a fresh one by
+the request's own id. A changed file is put aside before, and comes back when nothing better does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from random import Random
+
+from overnight.artifacts import aside, download
+from overnight.artifacts.probe import Prober
+from overnight.engine import provenance
+from overnight.engine.collect import StorageError
+from overnight.engine.pacing import Pace
+from overnight.providers import base
+from overnight.store import files
+from overnight.store.database import Database
+from overnight.store.files import RecordedFile, Replacement
+
+TRIES = 6
+"""Answers that bring no file before a file is given up for this time."""
+
+PATIENCE = 3
+"""Files in a row that could not be had, after which each of the others is tried once only: where
+nobody answers, a folder of ten thousand is not to take days."""
+
+_AT_ONCE = 4
+"""Files fetched at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What came of one file: ``why_not`` when it could not be had; ``other_bytes`` when what came
+    is whole, and not what was on record; ``suspect`` is what is wrong with it; ``aside`` is where
+    the changed one is now."""
+
+    why_not: str | None = None
+    suspect: str | None = None
+    other_bytes: bool = False
+    aside: Path | None = None
+
+
+class _NothingToHaveError(Exception):
+    """The file can't be had. The message says why."""
+
+
+class Mender:
+    """``connect`` gives the provider; it is called when a fresh address is first needed, because
+    only that takes a token."""
+
+    def __init__(
+        self,
+        database: Database,
+        downloader: download.Downloader,
+        prober: Prober,
+        connect: Callable[[], base.Provider],
+        *,
+        pace: Pace | None = None,
+    ) -> None:
+        self._database = database
+        self._downloader = downloader
+        self._prober = prober
+        self._connect = connect
+        self._provider: base.Provider | None = None
+        self._pace = pace or Pace()
+        self._rng = Random()  # noqa: S311 - spreads waits
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._in_vain = 0
+
+    async def mend(self, file: RecordedFile) -> Mended:
+        """Bring ``file`` home again. Raises :class:`StorageError`, :class:`OSError`, and whatever
+        ``connect`` raises; a changed file is where it was then."""
+        async with self._turn:
+            mended = await self._mend(file)
+        self._in_vain = 0 if mended.why_not is None else self._in_vain + 1
+        return mended
+
+    async def _mend(self, file: RecordedFile) -> Mended:
+        path = Path(file.path)
+        there = await asyncio.to_thread(lambda: path.exists() or path.is_symlink())
+        place = await asyncio.to_thread(aside.put_aside, path) if there else None
+        fetched = None
+        try:
+            url, fetched = await self._fetch(file)
+        except _NothingToHaveError as error:
+            return Mended(why_not=str(error))
+        finally:
+            if fetched is None and place is not None:
+                aside.put_back(place, path)
+        await asyncio.to_thread(self._record, file, url, fetched)
+        await self._downloader.settle(fetched)
+        return Mended(
+            suspect=None if fetched.opinion is None else fetched.opinion.suspect,
+            other_bytes=fetched.sha256 != file.sha256,
+            aside=place,
+        )
+
+    async def aclose(self) -> None:
+        """Close the provider, if it was needed."""
+        if self._provider is not None:
+            await self._provider.aclose()
+
+    async def _fetch(self, file: RecordedFile) -> tuple[str, download.Fetched]:
+        url, reason = file.url, ""
+        retry_after: float | None
+        tries = TRIES if self._in_vain < PATIENCE else 1
+        for failures in range(1, tries + 1):
+            outcome = await self._downloader.fetch(
+                url, Path(file.path), examine=self._prober.examiner(file.inputs)
+            )
+            retry_after = None
+            match outcome:
+                case download.Fetched():
+                    return url, outcome
+                case download.StorageFault(reason):
+                    raise StorageError(reason)
+                case download.TryAgain(reason, retry_after):
+                    pass
+                case download.Expired(reason) | download.Unfetchable(reason):
+                    url = await self._fresh_url(file, reason) or url
+            if failures < tries:
+                await asyncio.sleep(self._pace.next_try(failures, self._rng, retry_after))
+        raise _NothingToHaveError(reason if tries == 1 else f"{tries} times in a row: {reason}")
+
+    async def _fresh_url(self, file: RecordedFile, reason: str) -> str | None:
+        """The file's address as the provider gives it now; None when it did not say."""
+        if file.request_id is None:
+            raise _NothingToHaveError(f"{reason}, and there is no request to ask about")
+        if self._provider is None:
+            self._provider = self._connect()
+        outcome = await self._provider.result(base.Request(file.model, file.request_id))
+        match outcome:
+            case base.Delivered(urls) if file.position < len(urls):
+                return urls[file.position]
+            case base.NoAnswer():
+                return None
+            case base.Refused(why):
+                raise _NothingToHaveError(
+                    f"{reason}, and the provider turns the account away: {why}"
+                )
+            case base.Gone(why):
+                raise _NothingToHaveError(f"{reason}, and the provider has no other address: {why}")
+            case _:
+                raise _NothingToHaveError(f"{reason}, and the provider names no other address")
+
+    def _record(self, file: RecordedFile, url: str, fetched: download.Fetched) -> None:
+        opinion = fetched.opinion
+        by = Replacement(
+            url=url,
+            path=str(fetched.path),
+            bytes=fetched.bytes,
+            sha256=fetched.sha256,
+            content_type=fetched.content_type or file.content_type,
+            suspect=None if opinion is None else opinion.suspect,
+            probe=None if opinion is None else opinion.probe,
+        )
+        record = partial(files.replaced, file=file, by=by, at=time.time())
+        with self._database.writing() as connection:
+            record(connection)
+            of = files.provenance(connection, file.job_id)
+        if file.newest:
+            provenance.keep(of)

@@ -1,0 +1,170 @@
+"""Holds what is on record against the disk: every file whole, nothing missing, nothing strange.
+
+Nothing here changes a file. What a look at a file's content finds out is recorded, and a sidecar
+that is missing is written again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from overnight.artifacts.outcomes import Opinion
+from overnight.artifacts.part import holds
+from overnight.artifacts.probe import Prober
+from overnight.artifacts.pyav import NOT_INSTALLED
+from overnight.engine import provenance
+from overnight.lifecycle import State
+from overnight.store import files
+from overnight.store.database import Database
+from overnight.store.files import RecordedFile
+
+_AT_ONCE = 4
+"""Files read at once: more only makes a disk seek."""
+_NAMES = 500
+"""Names of a folder that are compared with the record at a time."""
+
+
+class Finding(StrEnum):
+    """What a check of one file came to. The values are the words of ``--json``."""
+
+    WHOLE = "whole"
+    MISSING = "missing"
+    CHANGED = "changed"
+    UNREADABLE = "unreadable"
+    SUSPECT = "suspect"
+    EMPTY = "without-files"
+    """A job succeeded, and no file of it is on record."""
+    STRAY = "stray"
+    """No record names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One file and what was found. ``why`` is a part of a sentence, None for a whole file."""
+
+    file: RecordedFile
+    finding: Finding
+    why: str | None = None
+
+    @property
+    def can_be_fetched(self) -> bool:
+        """Whether another download would help."""
+        return self.finding in (Finding.MISSING, Finding.CHANGED)
+
+
+class Verifier:
+    """Checks recorded files. ``fast``: by their presence and size alone."""
+
+    def __init__(self, database: Database, prober: Prober, *, fast: bool) -> None:
+        self._database = database
+        self._prober = prober
+        self._fast = fast
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+        self.sidecars = 0
+        """Sidecars that were missing and have been written again."""
+        self.unprobed = 0
+        """Files whose content nobody has looked at, for want of PyAV."""
+        self.unwritten: str | None = None
+        """Why a sidecar could not be written, if one couldn't."""
+
+    async def check(self, file: RecordedFile) -> Checked:
+        """Everything about one file."""
+        async with self._turn:
+            checked, new = await asyncio.to_thread(_compare, file, fast=self._fast), False
+            if checked.finding is Finding.WHOLE:
+                suspect, new = await self._content(file)
+                if suspect is not None:
+                    checked = Checked(file, Finding.SUSPECT, suspect)
+            # Where the file itself is gone, so may be the disk that it was on.
+            here = checked.finding in (Finding.WHOLE, Finding.SUSPECT)
+            belongs = file.newest and file.state is State.SUCCEEDED
+            if here and belongs and (new or file.position == 0):
+                written = await asyncio.to_thread(self._keep_sidecar, file, anew=new)
+                self.sidecars += written
+            return checked
+
+    async def _content(self, file: RecordedFile) -> tuple[str | None, bool]:
+        """What is wrong with the content, and whether that is news: it is on record, unless nobody
+        has looked yet or could look properly."""
+        seen = file.probe or {}
+        blind = seen.get("why") == NOT_INSTALLED
+        if self._fast or (file.probe is not None and not (blind and self._prober.decodes)):
+            self.unprobed += blind
+            return file.suspect, False
+        path = Path(file.path)
+        opinion = await self._prober.examiner(file.inputs)(path, path.suffix)
+        self.unprobed += opinion.probe.get("why") == NOT_INSTALLED
+        await asyncio.to_thread(self._record, file, opinion)
+        return opinion.suspect, True
+
+    def _record(self, file: RecordedFile, opinion: Opinion) -> None:
+        with self._database.writing() as connection:
+            files.looked(connection, file, opinion.suspect, opinion.probe)
+
+    def _keep_sidecar(self, file: RecordedFile, *, anew: bool) -> bool:
+        """Write it where it is missing, or where there is something ``anew`` to say."""
+        missing = not provenance.is_kept(file.output_dir, file.batch, file.key)
+        if not missing and not anew:
+            return False
+        with self._database.reading() as connection:
+            of = files.provenance(connection, file.job_id)
+        try:
+            provenance.keep(of)
+        except OSError as error:
+            self.unwritten = f"{error.filename or file.output_dir}: {error.strerror}"
+            return False
+        return missing
+
+
+def _compare(file: RecordedFile, *, fast: bool) -> Checked:
+    path = Path(file.path)
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return Checked(file, Finding.MISSING, "it is not there")
+    except OSError as error:
+        return Checked(file, Finding.UNREADABLE, f"it can't be read: {error.strerror}")
+    if not stat.S_ISREG(found.st_mode):
+        return Checked(file, Finding.CHANGED, "what stands there is no file")
+    if found.st_size != file.bytes:
+        why = f"it has {found.st_size:,} bytes where {file.bytes:,} are on record"
+        return Checked(file, Finding.CHANGED, why)
+    if not fast and not holds(path, file.bytes, file.sha256):
+        if not os.access(path, os.R_OK):
+            return Checked(file, Finding.UNREADABLE, "it can't be read: Permission denied")
+        return Checked(file, Finding.CHANGED, "its content is not what is on record")
+    return Checked(file, Finding.WHOLE)
+
+
+# --- strays ---------------------------------------------------------------------------------------
+
+
+def strays(
+    folders: Collection[Path],
+    unrecorded: Callable[[Collection[str]], set[str]],
+    ours: Collection[Path],
+) -> Iterator[str]:
+    """Files below ``folders`` that no record names, folder by folder. Hidden ones are left out:
+    parts, sidecars, what was put aside. ``unrecorded`` sorts out paths that have no record, and
+    ``ours`` are files that belong to us in another way."""
+    known = {str(path) for path in ours}
+    for folder in _outermost(folders):
+        for here, inner, names in os.walk(folder):
+            inner[:] = sorted(name for name in inner if not name.startswith("."))
+            paths = [os.path.join(here, name) for name in sorted(names) if name[0] != "."]  # noqa: PTH118 - os.walk speaks in strings, and there may be a million
+            for start in range(0, len(paths), _NAMES):
+                yield from sorted(unrecorded(paths[start : start + _NAMES]) - known)
+
+
+def _outermost(folders: Collection[Path]) -> list[Path]:
+    """Each place once: a folder inside another one is walked with it."""
+    distinct = sorted(set(folders))
+    return [
+        one for one in distinct if not any(one != o and one.is_relative_to(o) for o in distinct)
+    ]

@@ -1,0 +1,419 @@
+"""``overnight verify`` and what comes before it: real clips, a real worker, an emulator.
+
+All of it runs in this process, because starting a program costs more than most tests here take;
+``test_outputs_page.py`` does the same with programs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from overnight.artifacts import pyav
+from overnight.cli import options, session
+from overnight.cli.main import run
+from overnight.cli.output import Output
+from overnight.cli.verify import check
+from overnight.cli.verify_words import Tally
+from overnight.emulator import Call, Emulator, Settings
+from overnight.engine import provenance, repair
+from overnight.engine.report import Ending, Notice
+from overnight.providers.credentials import Account, CredentialsError
+from overnight.providers.redaction import Secret
+from overnight.store import views
+from overnight.store.database import open_database
+from tests.night import MODEL, QUICK
+
+Capture = pytest.CaptureFixture[str]
+
+
+@dataclass
+class Clips:
+    """A folder whose manifest asks for small, short clips, and an account to have them from."""
+
+    folder: Path
+    emulator: Emulator
+    capture: Capture
+    notices: list[Notice] = field(default_factory=list)
+
+    def manifest(self, seeds: int, **output: Any) -> None:
+        lines = [
+            *("version: 1", "name: night", f"model: {MODEL}"),
+            "inputs: {image: RunComfy_examples_1235_1.png, prompt: Fog, num_frames: 81,",
+            "  resolution: 480x480 (1:1)}",
+            f"matrix: {{seed: {list(range(1, seeds + 1))}}}",
+            "run: {concurrency: 4, attempts: 2}",
+            f"output: {json.dumps({'dir': 'clips', **output})}",
+        ]
+        (self.folder / "jobs.yaml").write_text("\n".join(lines))
+
+    @property
+    def files(self) -> list[Path]:
+        return sorted((self.folder / "clips").glob("[!.]*"))
+
+    @property
+    def accepted(self) -> int:
+        return len(self.emulator.ledger.accepted)
+
+    async def night(self, seeds: int, *faults: str, **output: Any) -> None:
+        """Load and work on a manifest of so many jobs, to its end."""
+        for fault in faults:
+            self.emulator.faults.add(fault)
+        self.manifest(seeds, **output)
+        assert run(["load", "jobs.yaml"]) == 0
+        with open_database("overnight.db") as database:
+            with database.reading() as connection:
+                scope = views.all_batches(connection)
+            token = Secret(self.emulator.settings.token)
+            account = Account(self.emulator.base_url, token, "the test")
+            opened = session.opened(database, scope, account, session.Terms(), self.notices.append)
+            async with opened as worker, asyncio.timeout(60):
+                assert (await worker.run()).ending is Ending.DONE
+        self.emulator.faults.clear()
+        self.capture.readouterr()
+
+    def say(self, *arguments: str) -> str:
+        """What a reading command prints."""
+        assert run(list(arguments)) == 0
+        return self.capture.readouterr().out
+
+    def listed(self, *arguments: str) -> list[dict[str, Any]]:
+        return [json.loads(text) for text in self.say(*arguments, "--json").splitlines()]
+
+    async def verify(
+        self, *, repair: bool = False, fast: bool = False
+    ) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
+        """Exit code, what was found, and the end."""
+        code = await self._verify(Output(as_json=True), repair=repair, fast=fast)
+        *found, end = [json.loads(text) for text in self.capture.readouterr().out.splitlines()]
+        assert (end["event"], end["exit"]) == ("end", code)
+        return code, found, end
+
+    async def told(self) -> str:
+        """What a person is told of it."""
+        await self._verify(Output(), repair=False, fast=False)
+        return self.capture.readouterr().out
+
+    async def _verify(self, output: Output, *, repair: bool, fast: bool) -> int:
+        tally = Tally(output, "")
+        with open_database("overnight.db") as database:
+            with database.reading() as connection:
+                scope = views.all_batches(connection)
+            await check(database, scope, tally, repair=repair, fast=fast)
+        return tally.end("overnight verify --repair")
+
+    def change(self, statement: str, *values: Any) -> None:
+        with closing(sqlite3.connect(self.folder / "overnight.db")) as raw, raw:
+            raw.execute(statement, values)
+
+    def sidecar(self, key: str) -> dict[str, Any]:
+        text = (self.folder / "clips" / ".provenance" / f"{key}.json").read_text("utf-8")
+        said: dict[str, Any] = json.loads(text)
+        return said
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    async with Emulator(Settings(media="clip", balance=100)) as running:
+        yield running
+
+
+@pytest.fixture
+def clips(
+    tmp_path: Path, emulator: Emulator, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> Clips:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(options.DB_VARIABLE, "overnight.db")
+    monkeypatch.setenv("RUNCOMFY_MODEL_API_BASE", f"{emulator.base_url}/v1")
+    monkeypatch.setenv("RUNCOMFY_API_TOKEN", emulator.settings.token)
+    return Clips(tmp_path, emulator, capsys)
+
+
+def plainly(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(one["finding"], Path(one["path"]).name) for one in found if one["path"]]
+
+
+# --- what a run leaves ----------------------------------------------------------------------------
+
+
+async def test_a_night_s_files_are_whole_probed_and_traced(clips: Clips) -> None:
+    await clips.night(2, "media:truncate@2x", "media:html@1x,as=mp4")
+    code, found, end = await clips.verify()
+    assert (code, found, end["whole"], end["unprobed"]) == (0, [], 2, 0)
+    assert len(clips.files) == 2
+    hidden = {path.name for path in (clips.folder / "clips").glob(".*")}
+    assert hidden == {".provenance"}
+    for job in clips.listed("jobs"):
+        assert job["suspect"] is None
+        [detail] = clips.listed("show", job["key"])
+        [artifact] = detail["artifacts"]
+        assert (artifact["probe"]["frames"], artifact["probe"]["width"]) == (81, 480)
+        said = clips.sidecar(job["key"])
+        assert said["inputs"] == job["inputs"]
+        assert (said["batch"], said["fingerprint"]) == ("night", job["fingerprint"])
+        manifest = (clips.folder / "jobs.yaml").read_bytes()
+        assert said["manifest"]["sha256"] == hashlib.sha256(manifest).hexdigest()
+        assert said["request_id"] == job["request_id"]
+        [file] = said["files"]
+        content = (clips.folder / "clips" / file["path"]).read_bytes()
+        assert file["sha256"] == hashlib.sha256(content).hexdigest()
+        assert file["source"].startswith(clips.emulator.base_url)
+        # A signature is a key until it expires.
+        assert "sig=" not in json.dumps(said)
+        assert file["probe"] == artifact["probe"]
+
+
+async def test_bad_clips_are_home_counted_and_named(clips: Clips) -> None:
+    bad = {
+        "short": "40 frames where 81 were asked for",
+        "small": "240 × 240 pixels where 480 × 480 were asked for",
+        "black": "it is black from beginning to end",
+        "frozen": "nothing moves in it",
+    }
+    await clips.night(5, *(f"submit:bad-clip@1x,as={how}" for how in bad))
+    [batch] = clips.listed("status")
+    assert (batch["states"]["succeeded"], batch["suspect"]) == (5, 4)
+    assert "4 jobs have a suspect file" in clips.say("status")
+    jobs = clips.listed("jobs", "--suspect")
+    assert sorted(job["suspect"] for job in jobs) == sorted(bad.values())
+    assert all(len(job["files"]) == 1 for job in jobs)
+    assert jobs[0]["suspect"] in clips.say("show", jobs[0]["key"])
+    assert jobs[0]["suspect"] in clips.say("jobs", "--suspect")
+    assert clips.accepted == 5
+
+
+async def test_half_a_file_that_calls_itself_whole_is_fetched_once_more(clips: Clips) -> None:
+    await clips.night(1, "media:short@1x")
+    assert (await clips.verify())[2]["whole"] == 1
+    assert clips.emulator.ledger.calls[Call.MEDIA] == 2
+
+
+async def test_half_a_file_for_good_is_suspect(clips: Clips) -> None:
+    await clips.night(1, "media:short")
+    code, [found], end = await clips.verify()
+    assert (code, found["finding"], end["suspect"]) == (3, "suspect", 1)
+    assert "it is damaged" in found["why"]
+
+
+async def test_a_suspect_is_bought_again_where_the_manifest_says_so(clips: Clips) -> None:
+    await clips.night(2, "submit:bad-clip@1x,as=frozen", on_suspect="retry")
+    assert clips.accepted == 3
+    assert clips.listed("jobs", "--suspect") == []
+    [tried] = [job for job in clips.listed("jobs") if job["attempts"] == 2]
+    [detail] = clips.listed("show", tried["key"])
+    assert [one["outcome"] for one in detail["history"]] == ["suspect", "collected"]
+    # Both files are kept, and both are on record.
+    assert len(clips.files) == 3
+    code, found, end = await clips.verify()
+    assert (code, end["whole"], end["suspect"], end["stray"]) == (3, 2, 1, 0)
+    assert found[0]["job"] == tried["id"]
+
+
+async def test_the_last_attempt_is_kept_whatever_it_is(clips: Clips) -> None:
+    await clips.night(1, "submit:bad-clip,as=black", on_suspect="retry")
+    assert clips.accepted == 2
+    [job] = clips.listed("jobs", "--suspect")
+    assert (job["state"], job["attempts"]) == ("succeeded", 2)
+
+
+# --- what verify finds ----------------------------------------------------------------------------
+
+
+async def test_every_kind_of_trouble_is_found_and_named(clips: Clips) -> None:
+    await clips.night(5)
+    gone, short, other, odd, lost = clips.files
+    gone.unlink()
+    short.write_bytes(short.read_bytes()[:-1])
+    other.write_bytes(other.read_bytes()[:-1] + b"?")
+    (clips.folder / "clips" / "notes.txt").write_text("mine")
+    (clips.folder / "clips" / "deep").mkdir()
+    (clips.folder / "clips" / "deep" / "clip.mp4").write_text("mine")
+    (clips.folder / "clips" / ".hidden").write_text("not looked at")
+    clips.change("UPDATE artifacts SET suspect = 'odd' WHERE path = ?", str(odd))
+    clips.change("DELETE FROM artifacts WHERE path = ?", str(lost))
+
+    code, found, end = await clips.verify()
+    assert code == 3
+    assert sorted(plainly(found)) == sorted(
+        [
+            ("missing", gone.name),
+            ("changed", short.name),
+            ("changed", other.name),
+            ("suspect", odd.name),
+            ("stray", lost.name),
+            ("stray", "notes.txt"),
+            ("stray", "clip.mp4"),
+        ]
+    )
+    [without] = [one for one in found if one["path"] is None]
+    assert without["finding"] == "without-files"
+    assert (end["missing"], end["changed"], end["suspect"]) == (1, 2, 1)
+    assert (end["without_files"], end["stray"], end["whole"]) == (1, 3, 0)
+
+    told = await clips.told()
+    for name in (gone.name, short.name, "notes.txt", without["key"]):
+        assert name in told
+    assert "overnight verify --repair" in told
+    # Size alone does not tell a changed byte.
+    _, _, fast = await clips.verify(fast=True)
+    assert (fast["missing"], fast["changed"]) == (1, 1)
+
+
+async def test_what_nobody_has_looked_into_is_looked_into(clips: Clips) -> None:
+    await clips.night(1, "submit:bad-clip,as=frozen")
+    clips.change("UPDATE artifacts SET suspect = NULL, probe = NULL")
+    assert (await clips.verify(fast=True))[0] == 0
+    code, [found], _ = await clips.verify()
+    assert (code, found["finding"], found["why"]) == (3, "suspect", "nothing moves in it")
+    assert len(clips.listed("jobs", "--suspect")) == 1
+
+
+async def test_without_pyav_it_says_so_and_later_makes_up_for_it(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as without:
+        without.setattr(pyav, "is_installed", lambda: False)
+        await clips.night(1, "submit:bad-clip,as=black")
+        code, found, end = await clips.verify()
+        assert (code, found, end["unprobed"]) == (0, [], 1)
+        assert pyav.HOW_TO_GET in await clips.told()
+        assert pyav.HOW_TO_GET in clips.say("status")
+        [job] = clips.listed("jobs")
+        assert "not decoded" in clips.say("show", job["key"])
+    assert pyav.HOW_TO_GET not in clips.say("status")
+    code, [found_now], end = await clips.verify()
+    assert (code, found_now["finding"], end["unprobed"]) == (3, "suspect", 0)
+
+
+async def test_a_sidecar_that_has_gone_is_written_again_the_same(clips: Clips) -> None:
+    await clips.night(2)
+    folder = clips.folder / "clips" / ".provenance"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    shutil.rmtree(folder)
+    code, _, end = await clips.verify()
+    assert (code, end["sidecars"]) == (0, 2)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert (await clips.verify())[2]["sidecars"] == 0
+
+
+async def test_a_folder_that_is_gone_or_closed_is_left_alone(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await clips.night(1)
+    shutil.rmtree(clips.folder / "clips" / ".provenance")
+
+    def closed(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "clips/.provenance")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(provenance, "keep", closed)
+        assert (await clips.verify())[0] == 0
+        assert "clips/.provenance: Permission denied" in await clips.told()
+    # It may be on a disk that is not there at the moment.
+    shutil.rmtree(clips.folder / "clips")
+    code, [found], _ = await clips.verify()
+    assert (code, found["finding"]) == (3, "missing")
+    assert not (clips.folder / "clips").exists()
+
+
+# --- repairing ------------------------------------------------------------------------------------
+
+
+async def test_what_is_missing_or_changed_comes_back_for_nothing(clips: Clips) -> None:
+    await clips.night(3)
+    before = {path: path.read_bytes() for path in clips.files}
+    gone, changed, _ = clips.files
+    gone.unlink()
+    changed.write_text("my own work")
+    code, found, end = await clips.verify(repair=True)
+    assert (code, end["repaired"], end["whole"]) == (0, 2, 1)
+    assert {path: path.read_bytes() for path in clips.files} == before
+    # What was there is kept.
+    [repaired] = [one for one in found if one["was"] == "changed"]
+    assert Path(repaired["aside"]).read_text() == "my own work"
+    assert Path(repaired["aside"]).parent == clips.folder / "clips" / ".changed"
+    assert clips.accepted == 3
+    assert clips.emulator.ledger.media_with_token == 0
+    assert (await clips.verify())[0] == 0
+
+
+async def test_an_expired_address_is_asked_for_anew(clips: Clips) -> None:
+    await clips.night(1)
+    [path] = clips.files
+    path.unlink()
+    clips.emulator.faults.add("media:expired@1x")
+    clips.emulator.faults.add("media:truncate@1x")
+    assert (await clips.verify(repair=True))[0] == 0
+    assert clips.accepted == 1
+    # The address that worked is on record now: it serves again without another question.
+    calls = clips.emulator.ledger.calls[Call.RESULT]
+    path.unlink()
+    assert (await clips.verify(repair=True))[0] == 0
+    assert clips.emulator.ledger.calls[Call.RESULT] == calls
+
+
+async def test_a_token_is_wanted_only_for_a_fresh_address(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await clips.night(1)
+    monkeypatch.delenv("RUNCOMFY_API_TOKEN")
+    [path] = clips.files
+    path.unlink()
+    assert (await clips.verify())[0] == 3
+    assert (await clips.verify(repair=True))[0] == 0
+    path.write_text("changed")
+    clips.emulator.faults.add("media:expired@1x")
+    with pytest.raises(ExceptionGroup) as raised:
+        await clips.verify(repair=True)
+    assert raised.group_contains(CredentialsError, match="No API token found")
+    # Nothing better came, so what was there is there again.
+    assert path.read_text() == "changed"
+
+
+async def test_what_can_t_be_had_is_said_and_left_as_it_was(clips: Clips) -> None:
+    await clips.night(1)
+    [path] = clips.files
+    path.write_text("changed")
+    clips.emulator.reset()  # which forgets the request
+    code, [found], end = await clips.verify(repair=True)
+    assert (code, end["changed"], end["repaired"]) == (3, 1, 0)
+    assert "it can't be fetched" in found["why"]
+    assert path.read_text() == "changed"
+    assert [one.name for one in (clips.folder / "clips" / ".changed").iterdir()] == []
+
+
+async def test_where_nobody_answers_the_patience_is_for_the_first_few(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await clips.night(6)
+    for path in clips.files:
+        path.unlink()
+    monkeypatch.setattr(repair, "_AT_ONCE", 1)
+    monkeypatch.setattr(repair, "Pace", lambda: QUICK)
+    clips.emulator.faults.add("media:http-503")
+    before = clips.emulator.ledger.calls[Call.MEDIA]
+    code, _, end = await clips.verify(repair=True)
+    assert (code, end["missing"]) == (3, 6)
+    calls = clips.emulator.ledger.calls[Call.MEDIA] - before
+    assert calls == repair.PATIENCE * repair.TRIES + (6 - repair.PATIENCE)
+
+
+async def test_other_bytes_than_on_record_are_kept_and_said(clips: Clips) -> None:
+    await clips.night(1)
+    [path] = clips.files
+    path.unlink()
+    clips.change("UPDATE artifacts SET sha256 = ?", "0" * 64)
+    code, [repaired], _ = await clips.verify(repair=True)
+    assert (code, repaired["other_bytes"]) == (0, True)
+    assert (await clips.verify())[0] == 0
