@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[1]
 ESSENTIAL = (
     "overnight/py.typed",
     "overnight/catalog/bundled/community__wan-2-1__fusionx__image-to-video.json",
+    "overnight/emulator/catalogue/emulator__lantern__text-to-video.json",
     "overnight/_alembic/env.py",
     "overnight/_alembic/script.py.mako",
     "overnight/_alembic/versions/0001_first.py",

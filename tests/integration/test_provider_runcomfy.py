@@ -17,6 +17,7 @@ import pytest
 from overnight import __version__
 from overnight.providers.base import (
     Accepted,
+    Call,
     Cancelled,
     Delivered,
     Finished,
@@ -379,3 +380,64 @@ async def test_it_is_a_provider_that_closes_what_it_was_given() -> None:
     await provider.aclose()
     assert paid.closed
     assert free.closed
+
+
+# --- what is kept of a call -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("handle", "status", "code"),
+    [
+        (gives(request_id="r"), 200, None),
+        (gives(422, error_code="422001", error_message="no"), 422, "422001"),
+        (gives(error_code=400002, error_message="no balance"), 200, "400002"),
+        (raw(503, b"<html>"), 503, None),
+        (hang_up, None, None),
+    ],
+)
+async def test_an_outcome_of_a_submit_knows_its_call(
+    handle: Handle, status: int | None, code: str | None
+) -> None:
+    async with api(handle) as (_, provider):
+        outcome = await provider.submit(MODEL, {}, key="k")
+    assert outcome.call is not None
+    assert (outcome.call.name, outcome.call.status, outcome.call.code) == ("submit", status, code)
+    assert outcome.call.seconds >= 0.0
+
+
+async def test_an_answer_that_breaks_off_has_a_status() -> None:
+    async def cut(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{")
+        await writer.drain()
+        writer.close()
+
+    async with api(cut) as (_, provider):
+        outcome = await provider.submit(MODEL, {}, key="k")
+    assert isinstance(outcome, Unknown)
+    assert outcome.call is not None
+    assert outcome.call.status == 200
+
+
+async def test_free_calls_know_theirs_too() -> None:
+    failed = gives(request_id="req-1", status="failed", error={"code": "500007"})
+    async with api(failed) as (_, provider):
+        for name in ("status", "result", "cancel"):
+            outcome = await getattr(provider, name)(REQUEST)
+            assert (outcome.call.name, outcome.call.status) == (name, 200)
+            wanted = None if name == "cancel" else "500007"
+            assert outcome.call.code == wanted
+    async with api(hang_up) as (_, provider):
+        outcome = await provider.status(REQUEST)
+    assert outcome.call is not None
+    assert (outcome.call.name, outcome.call.status) == ("status", None)
+
+
+async def test_what_was_never_called_has_no_call() -> None:
+    async with api(gives()) as (_, provider):
+        assert (await provider.submit("..", {}, key="k")).call is None
+        assert (await provider.status(Request(MODEL, "a/b"))).call is None
+
+
+def test_equal_outcomes_are_equal_whatever_their_call() -> None:
+    assert Accepted("r", call=Call("submit", 0.4, 200)) == Accepted("r")
+    assert "submit" not in repr(Accepted("r", call=Call("submit", 0.4, 200)))

@@ -570,6 +570,21 @@ async def test_a_proxy_is_used_only_when_asked_for_and_never_for_loopback(
     assert TOKEN.encode() not in proxy.requests[0]
 
 
+@pytest.mark.parametrize("login", [True, False])
+async def test_a_proxy_gets_a_login_only_when_it_may(
+    monkeypatch: pytest.MonkeyPatch, login: bool
+) -> None:
+    async with on(Stage()) as proxy:
+        says(proxy, b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        monkeypatch.setenv("https_proxy", f"http://user:secret@127.0.0.1:{proxy.port}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        async with AiohttpTransport(trust_env=True, proxy_login=login) as transport:
+            fault = await fault_of(transport, post("https://api.example.invalid/call"))
+    assert isinstance(fault, NotSentError)
+    assert (b"proxy-authorization" in proxy.requests[0].lower()) is login
+
+
 async def test_without_being_asked_the_environment_counts_for_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -22,6 +22,11 @@ Capture = pytest.CaptureFixture[str]
 class Spec:
     """A job as a manifest would give it."""
 
+    priority, rank, repeat = 0, 0, 1
+    tags: tuple[str, ...] = ()
+    name: str | None = None
+    price: float | None = None
+
     def __init__(self, n: int) -> None:
         self.fingerprint = hashlib.sha256(f"cli {n}".encode()).hexdigest()
         self.block, self.provider, self.model = "", "runcomfy", "a/model"
@@ -41,11 +46,11 @@ def fill(database: Database, name: str = "night", jobs: int = 4, **settings: Any
 class Night:
     """A worker's moves, without a worker."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, now: float = 2_000.0) -> None:
         self._database = database
         with database.writing() as connection:
             me = leases.Identity.of_this_process()
-            self.fence = leases.take(connection, me, 2_000.0)
+            self.fence = leases.take(connection, me, now)
 
     def claim(self, batch_id: int, limit: int) -> list[Job]:
         with self._database.writing() as connection:

@@ -7,7 +7,10 @@ import pytest
 
 from overnight.cli import jobs, options, show, status
 from overnight.cli.demo import EXAMPLE, example
+from overnight.cli.due import Bill
 from overnight.cli.exits import Exit
+from overnight.cli.forecast import Forecast
+from overnight.cli.load import Figures
 from overnight.cli.main import VERBS
 from overnight.lifecycle import State
 from overnight.store.views import AttemptRow, Batch, JobRow
@@ -64,6 +67,14 @@ def test_the_fields_of_an_attempt_are_documented() -> None:
     paragraph = section("JSON").split("`overnight show JOB --json`")[1]
     for name in show.attempt_fields(attempt):
         assert f"`{name}`" in paragraph
+
+
+def test_the_fields_of_loading_and_of_the_bill_are_documented() -> None:
+    rows = dict(re.findall(r"^\| `(load|plan)` \| (.+) \|$", section("JSON"), re.MULTILINE))
+    figures = Figures("b", 1, 2, 3, 4, 5, 6)
+    bill = Bill([], Forecast({}, {}, 1))
+    for event, known in (("load", figures.fields()), ("plan", bill.fields())):
+        assert set(names([rows[event]])) - {"--prune"} == set(known) - {"event"}
 
 
 @pytest.mark.parametrize("name", [options.DB_VARIABLE, "RUNCOMFY_API_TOKEN", "NO_COLOR"])

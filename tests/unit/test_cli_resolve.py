@@ -279,7 +279,7 @@ def test_status_tells_the_living_worker_s_limit_and_pause(
     assert said["pause"]["text"] == "Submitting pauses: no answer."
     with database.writing() as connection:
         text = "The provider answers; submitting goes on with one job."
-        decisions.note(connection, Kind.PAUSE, text, at=time.time(), worker_id=2)
+        decisions.note(connection, Kind.RESUME, text, at=time.time(), worker_id=2)
     assert run(["status", "--json", "night"]) == Exit.DONE
     assert lines(capsys)[0]["pause"] is None
 

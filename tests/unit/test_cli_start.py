@@ -106,7 +106,7 @@ def test_completing_a_verb_imports_no_verb() -> None:
     )
     done = python("-c", code)
     names, modules = done.stdout.splitlines()
-    assert names == "['status', 'show']"
+    assert names == "['status', 'show', 'schema']"
     assert modules == "['overnight.cli.exits', 'overnight.cli.main']"
 
 

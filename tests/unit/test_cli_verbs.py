@@ -16,6 +16,7 @@ from overnight.lifecycle import Event, State
 from overnight.store import leases, queue
 from overnight.store.database import Database
 from overnight.store.errors import LeaseLost
+from overnight.store.history import Heard
 from tests.unit.cli_night import Capture, Night, Spec, fill, lines, states
 
 
@@ -175,6 +176,56 @@ def test_show_draws_a_timeline_and_keeps_the_terminal_safe(capsys: Capture) -> N
     assert "600_prompt: Käfig 日本 🌙 [31mred" in out
     assert "\x1b" not in out
     assert "(1.23 kB, sha256 abababababab…)" in out
+
+
+def test_show_tells_what_the_calls_answered(database: Database, capsys: Capture) -> None:
+    fill(database)
+    worker = Night(database)
+    first, second, third, fourth = worker.claim(1, 4)
+    worker.move(first, Event.UNCERTAIN, error="no answer", heard=Heard("submit", None, 31.2))
+    worker.move(second, Event.NOT_SENT, heard=Heard("submit", None, 10.0))
+    worker.move(third, Event.REJECTED, heard=Heard("submit", 422, 0.1, "422001"))
+    fourth = worker.move(fourth, Event.ACCEPTED, request_id="r", heard=Heard("submit", 200, 0.4))
+    polled = Heard("status", 504, 30.0, None, calls=12, unanswered=2)
+    worker.move(fourth, Event.TIMED_OUT, error="too long", heard=polled)
+    worker.end()
+    told = {}
+    for number in range(1, 5):
+        assert run(["show", str(number)]) == Exit.DONE
+        told[number] = capsys.readouterr().out
+    assert "no answer to the POST after 31 s; it may have been sent" in told[1]
+    assert "POST given up after 10 s; it was not sent" in told[2]
+    assert "POST answered HTTP 422 after 0.1 s" in told[3]
+    assert "the provider's code: 422001" in told[3]
+    steps = ["intent", "POST answered HTTP 200 after 0.4 s", "accepted", "ended: timed_out"]
+    places = [told[4].index(step) for step in steps]
+    assert places == sorted(places)
+    assert "12 free calls, 2 in vain; last status: HTTP 504" in told[4]
+    assert run(["show", "4", "--json"]) == Exit.DONE
+    [job] = lines(capsys)
+    [attempt] = job["history"]
+    assert (attempt["submit_status"], attempt["submit_seconds"]) == (200, 0.4)
+    assert attempt["answered_at"] == "1970-01-01T00:33:21.000+00:00"
+    assert (attempt["last_call"], attempt["last_status"]) == ("status", 504)
+    assert (attempt["calls"], attempt["unanswered"], attempt["error_code"]) == (12, 2, None)
+
+
+def test_jobs_are_listed_by_tag(database: Database, capsys: Capture) -> None:
+    fill(database)
+    with database.writing() as connection:
+        connection.exec_driver_sql(
+            'UPDATE jobs SET tags = \'["draft", "b"]\', price = 0.06 WHERE id > 2'
+        )
+    assert run(["jobs", "--tag", "draft", "--json"]) == Exit.DONE
+    found = lines(capsys)
+    assert [job["id"] for job in found] == [3, 4]
+    assert (found[0]["tags"], found[0]["repeat"], found[0]["price"]) == (["draft", "b"], 1, 0.06)
+    assert run(["jobs", "--tag", "draft", "--tag", "c", "--limit", "1"]) == Exit.DONE
+    assert "1 of 2 jobs" in capsys.readouterr().err
+    assert run(["show", "3"]) == Exit.DONE
+    out = capsys.readouterr().out
+    assert "tags         draft, b" in out
+    assert "price        $0.06 expected" in out
 
 
 def test_a_narrow_terminal_cuts_long_texts_and_never_ids_or_states(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from overnight.cli import options
+from overnight.cli.due import within_limits
 from overnight.cli.exits import Exit
 from overnight.cli.failures import UserError
 from overnight.cli.output import Output, count
@@ -117,7 +118,7 @@ def retry(
         # With a worker there, this alone spends money; otherwise the next run asks.
         if planned["pending"] and holder is not None and not yes:
             confirm(f"A worker is running and starts at once. Retry {_retried(planned)}?")
-        done = performed(database, change(which.ids(database)))
+        done = performed(database, within_limits(change(which.ids(database)), holder))
     output.say(f"To be retried: {_retried(done)}.")
     if holder is None:
         output.say(f"Go on with: overnight work{options.again(db)}")

@@ -63,7 +63,7 @@ def demo(fresh: bool) -> int:
     FOLDER.mkdir(exist_ok=True)
     manifest_path = FOLDER / EXAMPLE
     if not manifest_path.exists():
-        shutil.copyfile(example(), manifest_path)
+        _copy_example(manifest_path)
     manifest = read_manifest(manifest_path)
     # Asked first in any case: nothing may be deleted under a demo that is running.
     cut_short = _was_cut_short()
@@ -74,13 +74,26 @@ def demo(fresh: bool) -> int:
     return _run(manifest, output)
 
 
+def _copy_example(target: Path) -> None:
+    """The example, and beside it the grammar for editors, which its first line names."""
+    from overnight.cli import schema
+
+    beside = target.parent / schema.BESIDE
+    _, _, rest = example().read_text(encoding="utf-8").partition("\n")
+    schema.write(beside)
+    target.write_text(f"{schema.first_line(beside)}\n{rest}", encoding="utf-8")
+
+
 def _run(manifest: Manifest, output: Output) -> Exit:
     from overnight.cli import session, summary
+    from overnight.cli.wanted import Wanted
+    from overnight.manifest.reading import MAX_JOBS
     from overnight.store.database import open_database
 
     with open_database(str(FOLDER / DATABASE), create=True) as database:
         require_no_worker(database)
-        batch = load_manifest(database, manifest, output).batch
+        wanted = Wanted(manifest.path, manifest, MAX_JOBS)
+        batch = load_manifest(database, wanted, output).batch
         outcome = None
         if batch.unsettled:
             session.require_folders([batch])

@@ -43,7 +43,12 @@ _DEFAULT_PORT = 8700
 )
 @click.option("--token", default=None, help="The token that is taken.  [default: a fixed word]")
 @click.option("--balance", default=25.0, show_default=True, help="US dollars in the account.")
-@click.option("--price", default=0.05, show_default=True, help="US dollars for each submit.")
+@click.option(
+    "--price",
+    default=0.05,
+    show_default=True,
+    help="US dollars a submit, unless the model has its own price.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of running times and of faults.")
 @click.option(
     "--media",

@@ -25,6 +25,8 @@ PEOPLE_READ = 50
     "--state", "states", multiple=True, type=click.Choice(options.STATES), help="Only these."
 )
 @click.option("--batch", "batches", multiple=True, metavar="BATCH", help="Only of these batches.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only those with one of these.")
+@click.option("--suspect", is_flag=True, help="Only those that succeeded with a suspect file.")
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -34,7 +36,13 @@ PEOPLE_READ = 50
 @options.db
 @options.as_json
 def jobs(
-    states: tuple[str, ...], batches: tuple[str, ...], limit: int | None, db: str, as_json: bool
+    states: tuple[str, ...],
+    batches: tuple[str, ...],
+    tags: tuple[str, ...],
+    suspect: bool,
+    limit: int | None,
+    db: str,
+    as_json: bool,
 ) -> int:
     """List jobs in the order they were loaded."""
     from overnight.store import views
@@ -48,9 +56,15 @@ def jobs(
         which = views.Filter(
             batch_ids=[batch.id for batch in found] if batches else (),
             states=[State(word) for word in states],
+            suspect=suspect,
+            tags=tags,
         )
         wanted = [State(word) for word in states] or list(State)
         total = sum(batch.states[state] for batch in found for state in set(wanted))
+        if suspect:
+            total = sum(batch.suspects for batch in views.with_suspects(connection, found))
+        if tags:
+            total = views.how_many(connection, which)
         rows = islice(views.every(connection, which), limit)
         if as_json:
             for row in rows:
@@ -73,8 +87,12 @@ def fields(job: JobRow) -> dict[str, Any]:
         "model": job.model,
         "inputs": job.inputs,
         "variables": job.variables,
+        "tags": list(job.tags),
+        "repeat": job.repeat,
+        "price": job.price,
         "urls": job.urls,
         "files": job.files,
+        "suspect": job.suspect,
         "error": job.error,
         "cancel_requested": job.cancel_requested,
         "created_at": iso(job.created_at),
@@ -110,6 +128,8 @@ def _remark(job: JobRow) -> str:
         return "to be cancelled at the provider"
     if job.error is not None:
         return line(job.error)
+    if job.suspect is not None:
+        return f"suspect: {line(job.suspect)}"
     return ", ".join(_short(path) for path in job.files)
 
 

@@ -3,22 +3,80 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from overnight.cli import options
+from overnight.cli import options, problems
 from overnight.cli.exits import Exit
+from overnight.cli.failures import UserError
+from overnight.cli.meter import metered
 from overnight.cli.output import Output, count
 
 if TYPE_CHECKING:
-    from overnight.manifest import Manifest
+    from overnight.cli.wanted import Draws, Wanted
     from overnight.store.database import Database
+    from overnight.store.leases import Holder
     from overnight.store.loading import Loaded
     from overnight.store.views import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a load does or would do to a batch; the words are those of
+    :class:`overnight.store.loading.Loaded`."""
+
+    batch: str
+    new: int
+    existing: int
+    repeated: int
+    gone: int
+    gone_pending: int
+    pruned: int
+    dry_run: bool = False
+
+    def sentence(self) -> str:
+        """``12 jobs of sweep: 8 new, 4 there already.``, with what else there is to say."""
+        parts = [f"{self.new:,} new", f"{self.existing:,} there already"]
+        if self.repeated:
+            parts.append(f"{self.repeated:,} stand twice in the manifest and are loaded once")
+        jobs = count(self.new + self.existing, "job")
+        return f"{jobs} of {self.batch}: {', '.join(parts)}.{self._about_gone()}"
+
+    def _about_gone(self) -> str:
+        if not self.gone:
+            return ""
+        verb = "is" if self.gone == 1 else "are"
+        text = f" {count(self.gone, 'job')} of the batch {verb} not in the manifest any more"
+        if self.pruned:
+            return f"{text}, and {self.pruned:,} of them {self._cancelled()}."
+        if self.gone_pending:
+            return f"{text} and stay; --prune cancels the {self.gone_pending:,} never submitted."
+        return f"{text} and stay."
+
+    def _cancelled(self) -> str:
+        if self.dry_run:
+            return "would be cancelled"
+        return "was cancelled" if self.pruned == 1 else "were cancelled"
+
+    def fields(self) -> dict[str, object]:
+        """The same for ``--json``."""
+        return {
+            "event": "load",
+            "batch": self.batch,
+            "jobs": self.new + self.existing,
+            "new": self.new,
+            "existing": self.existing,
+            "repeated": self.repeated,
+            "gone": self.gone,
+            "gone_pending": self.gone_pending,
+            "pruned": self.pruned,
+            "dry_run": self.dry_run,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,92 +86,181 @@ class Load:
     batch: Batch
     loaded: Loaded
 
-    def sentence(self) -> str:
-        """``12 jobs of sweep: 8 new, 4 there already.``, with what else there is to say."""
+    @property
+    def figures(self) -> Figures:
+        """What it did, to be told."""
         done = self.loaded
-        parts = [f"{done.new:,} new", f"{done.existing:,} there already"]
-        if done.repeated:
-            parts.append(f"{done.repeated:,} stand twice in the manifest and are loaded once")
-        jobs = count(done.new + done.existing, "job")
-        text = f"{jobs} of {self.batch.name}: {', '.join(parts)}."
-        if done.gone:
-            verb = "is" if done.gone == 1 else "are"
-            text += (
-                f" {count(done.gone, 'job')} of the batch {verb} not in the manifest any more "
-                "and stay."
-            )
-        return text
-
-    def fields(self) -> dict[str, object]:
-        """The same for ``--json``."""
-        done = self.loaded
-        return {
-            "event": "load",
-            "batch": self.batch.name,
-            "jobs": done.new + done.existing,
-            "new": done.new,
-            "existing": done.existing,
-            "repeated": done.repeated,
-            "gone": done.gone,
-        }
+        return Figures(
+            self.batch.name,
+            done.new,
+            done.existing,
+            done.repeated,
+            done.gone,
+            done.gone_pending,
+            done.pruned,
+        )
 
 
 def load_manifest(
     database: Database,
-    manifest: Manifest,
+    wanted: Wanted,
     output: Output,
     *,
-    check: Callable[[Batch], None] = lambda _: None,
+    prune: bool = False,
+    check: Callable[[Any, Batch], None] = lambda *_: None,
 ) -> Load:
-    """Add what is new of ``manifest`` in one transaction, and say what that was.
+    """Add what is new of ``wanted`` in one transaction, and say what that was.
 
-    ``check`` is given the batch as it would be; when it raises, nothing has been loaded.
+    ``check`` is given the transaction and the batch as it would be. When it raises, or a plan
+    turns out not to be true any more (:class:`UserError`), nothing has been loaded.
     """
+    from overnight.cli.outlook import schema_changes
     from overnight.store import loading, views
 
-    header = loading.Header(
+    manifest = wanted.manifest
+    specs = metered(manifest.specs(), output, "Loading", manifest.count())
+    with closing(specs), database.writing() as connection:
+        kept = loading.drawn(connection, manifest.name) or {}
+        wanted.require_same_draws(kept)
+        before = loading.schemas(connection, manifest.name) or {}
+        loaded = loading.load(
+            connection, _header(wanted, kept), specs, now=time.time(), prune=prune
+        )
+        _require_the_plan(wanted, loaded)
+        [batch] = views.named_batches(connection, [manifest.name])
+        check(connection, batch)
+    done = Load(batch, loaded)
+    output.note(done.figures.sentence())
+    output.record(done.figures.fields(), flush=True)
+    tell_notes(wanted, schema_changes(before, wanted), output)
+    return done
+
+
+def _header(wanted: Wanted, kept: Draws) -> Any:
+    """What the database keeps of the batch. Random values that were drawn once stay for good."""
+    from overnight.store.loading import Header
+
+    manifest = wanted.manifest
+    draws = {
+        axis: max(values, kept.get(axis, []), key=len) for axis, values in manifest.draws.items()
+    }
+    return Header(
         name=manifest.name,
         manifest_path=str(manifest.path),
         manifest_digest=manifest.digest,
         run=manifest.run.as_json(),
         output_dir=str(manifest.output.dir),
+        output=manifest.output.as_json(),
+        draws=draws,
+        schemas=wanted.schemas,
     )
-    with database.writing() as connection:
-        loaded = loading.load(connection, header, manifest.specs(), now=time.time())
-        [batch] = views.named_batches(connection, [manifest.name])
-        check(batch)
-    done = Load(batch, loaded)
-    output.note(done.sentence())
-    output.record(done.fields(), flush=True)
-    return done
+
+
+def _require_the_plan(wanted: Wanted, loaded: Loaded) -> None:
+    """Raise :class:`UserError` when the jobs are others than those that were planned."""
+    from overnight import __version__
+
+    plan = wanted.plan
+    if plan is None or loaded.digest_of_jobs == plan.fingerprints:
+        return
+    raise UserError(
+        f"{wanted.file} makes other jobs now than when it was planned, although no file that it "
+        f"names has changed: {plan.made_by} made it, and this is overnight {__version__}. Nothing "
+        "was loaded; make another plan with -o."
+    )
+
+
+def tell_notes(wanted: Wanted, changes: Sequence[str], output: Output) -> None:
+    """What is worth knowing before jobs are paid for, and is no error."""
+    from overnight.cli.plan_words import problem_words
+
+    for words in [*map(problem_words, wanted.manifest.notes), *changes]:
+        output.note(f"Note: {words}")
+        output.record({"event": "notice", "level": "warning", "text": words})
 
 
 @click.command()
 @click.argument("manifest", metavar="FILE", type=click.Path(path_type=Path))
+@options.prune
+@click.option("--dry-run", is_flag=True, help="Say what would happen, and change nothing.")
+@options.max_jobs
+@options.schema_files
 @options.db
 @options.as_json
-def load(manifest: Path, db: str, as_json: bool) -> int:
-    """Load the jobs of the manifest FILE into the database, and submit nothing.
+def load(
+    manifest: Path,
+    prune: bool,
+    dry_run: bool,
+    max_jobs: int | None,
+    schema_files: tuple[str, ...],
+    db: str,
+    as_json: bool,
+) -> int:
+    """Load the jobs of FILE, a manifest or a plan, into the database, and submit nothing.
 
     Loading it again adds nothing; after an edit, only what is new is added.
     """
-    from overnight.cli import interrupts
-    from overnight.manifest import read_manifest
-    from overnight.store import leases
+    from overnight.cli import interrupts, outlook
+    from overnight.cli.rehearsal import living_worker
+    from overnight.cli.wanted import read
     from overnight.store.database import open_database
 
     output = Output(as_json=as_json)
     interrupts.terminate_like_ctrl_c()
-    read = read_manifest(manifest)
-    with open_database(db, create=True) as database:
-        done = load_manifest(database, read, output)
-        with database.reading() as connection:
-            holder = leases.holder(connection, time.time())
-    if holder is not None and done.loaded.new:
+    with problems.recorded(output):
+        with outlook.existing(db) as there:
+            kept = outlook.frozen(there)
+            wanted = read(manifest, kept, max_jobs=max_jobs, schema_files=schema_files)
+            prune = prune or wanted.prunes
+            if dry_run:
+                return _rehearse(wanted, there, output, prune=prune)
+        with open_database(db, create=True) as database:
+            worker = living_worker(database)
+            check = _a_worker_may_submit_it if worker is not None else lambda *_: None
+            done = load_manifest(database, wanted, output, prune=prune, check=check)
+            _what_next(worker, done, output, options.again(db))
+    return Exit.DONE
+
+
+def _rehearse(wanted: Wanted, database: Database | None, output: Output, *, prune: bool) -> Exit:
+    """Say what a load would do."""
+    from overnight.cli import outlook
+    from overnight.cli.sample import Sample
+
+    ahead = outlook.look(wanted, database, Sample(0), output, prune=prune)
+    found = ahead.comparison
+    figures = Figures(
+        wanted.manifest.name,
+        found.new,
+        found.existing,
+        found.repeated,
+        found.gone,
+        found.gone_pending,
+        found.gone_pending if prune else 0,
+        dry_run=True,
+    )
+    output.note(f"Would be: {figures.sentence()} Nothing was changed.")
+    output.record(figures.fields())
+    tell_notes(wanted, ahead.changes, output)
+    return Exit.DONE
+
+
+def _a_worker_may_submit_it(connection: Any, batch: Batch) -> None:
+    """Raise :class:`UserError` when a worker that is running would submit more of ``batch`` than
+    its manifest allows."""
+    from overnight.cli import due
+
+    due.due(connection, batch, go_on=False).require_allowed(
+        "Nothing was loaded, because the worker that is running would submit it."
+    )
+
+
+def _what_next(worker: Holder | None, done: Load, output: Output, suffix: str) -> None:
+    """Who goes on with what was loaded."""
+    if worker is not None and done.loaded.new:
         output.note(
-            f"A worker (process {holder.pid} on {holder.host}) holds this database; if it works "
+            f"A worker (process {worker.pid} on {worker.host}) holds this database; if it works "
             "on this batch, it submits the new jobs by itself."
         )
     elif done.batch.unsettled:
-        output.note(f"Nothing was submitted. Go on with: overnight work{options.again(db)}")
-    return Exit.DONE
+        output.note(f"Nothing was submitted. Go on with: overnight work{suffix}")

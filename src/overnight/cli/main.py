@@ -40,6 +40,7 @@ class Verb:
 
 VERBS = {
     "run": Verb("overnight.cli.run", "run", "Load a manifest, then work until it is done."),
+    "plan": Verb("overnight.cli.plan", "plan", "Say what would run and cost; submit nothing."),
     "load": Verb("overnight.cli.load", "load", "Load a manifest's jobs; submit nothing."),
     "work": Verb("overnight.cli.run", "work", "Work on what is loaded until it is done."),
     "status": Verb("overnight.cli.status", "status", "Show each batch: how many jobs are where."),
@@ -48,6 +49,12 @@ VERBS = {
     "cancel": Verb("overnight.cli.change", "cancel", "Cancel jobs."),
     "retry": Verb("overnight.cli.change", "retry", "Give failed jobs another run."),
     "resolve": Verb("overnight.cli.resolve", "resolve", "Settle jobs that may have been paid."),
+    "models": Verb("overnight.cli.models", "models", "List models: inputs, prices, examples."),
+    "init": Verb("overnight.cli.init", "init", "Write a commented manifest to begin with."),
+    "check": Verb("overnight.cli.check", "check", "Check a manifest, its files and the account."),
+    "schema": Verb("overnight.cli.schema", "schema", "Print the manifest's JSON Schema."),
+    "verify": Verb("overnight.cli.verify", "verify", "Check every file against the record."),
+    "export": Verb("overnight.cli.export", "export", "Export what was made as a data set."),
     "doctor": Verb("overnight.cli.doctor", "doctor", "Check everything; say what to do."),
     "db": Verb("overnight.cli.db", "db", "Look after the database: schema, backups."),
     "demo": Verb("overnight.cli.demo", "demo", "Run an example, without an account or a token."),

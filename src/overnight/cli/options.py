@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -71,6 +71,44 @@ def wait_for_account(command: Decorated) -> Decorated:
         is_flag=True,
         help="When the account is turned away, ask for free until it isn't, and go on.",
     )(command)
+
+
+def schema_files(command: Decorated) -> Decorated:
+    """``--schema``, which hands the command ``schema_files``: texts for
+    :func:`overnight.cli.catalog.users_catalog`."""
+    return click.option(
+        "--schema",
+        "schema_files",
+        multiple=True,
+        metavar="[MODEL=]FILE",
+        help="A model's schema from a file, for a model that the catalogue lacks.",
+    )(command)
+
+
+def prune(command: Decorated) -> Decorated:
+    """``--prune``, which hands the command ``prune``: jobs gone from the manifest are cancelled."""
+    return click.option(
+        "--prune",
+        is_flag=True,
+        help="Cancel jobs that are gone from the manifest and were never submitted.",
+    )(command)
+
+
+def max_jobs(command: Decorated) -> Decorated:
+    """``--max-jobs``, which hands the command ``max_jobs``: None for the usual limit."""
+    return click.option(
+        "--max-jobs",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="The most jobs that a manifest may make.  [default: 1,000,000]",
+    )(command)
+
+
+def of_manifest(schema_files: Sequence[str], max_jobs: int | None) -> str:
+    """What a suggested command needs to read the same manifest in the same way."""
+    words = [f"--schema={one}" for one in schema_files]
+    words += [f"--max-jobs={max_jobs}"] if max_jobs else []
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def again(named: str) -> str:

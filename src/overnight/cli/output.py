@@ -19,6 +19,7 @@ import click
 from overnight.providers.redaction import plain
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.text import Text
 
 
@@ -59,16 +60,31 @@ class Output:
         if flush:
             sys.stdout.flush()
 
+    def facts(self, facts: Sequence[tuple[str, str]]) -> None:
+        """Short labels, and beside each a text; a terminal's texts are wrapped under themselves."""
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        for label, text in facts:
+            grid.add_row(Text(label, style="bold"), Text(text))
+        self._draw(grid)
+
     def table(
-        self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        numbers: Sequence[str] = (),
+        whole: Sequence[str] = (),
     ) -> None:
-        """A table for people; columns in ``numbers`` are set to the right."""
+        """A table for people; columns in ``numbers`` are set to the right, those in ``whole`` are
+        cut last of all."""
         # Imported late: `--json` and short answers have no use for it.
-        from rich.console import Console
         from rich.table import Table
 
-        stream = sys.stderr if self.as_json else sys.stdout
-        terminal = is_terminal(stream)
         table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
         for place, name in enumerate(columns):
             widest = max(len(name), *(len(row[place]) for row in rows))
@@ -77,11 +93,18 @@ class Output:
                 justify="right" if name in numbers else "left",
                 # On a narrow terminal rich narrows only columns that may wrap: long texts are
                 # cut, ids and states never.
-                no_wrap=widest <= SHORT,
+                no_wrap=widest <= SHORT or name in whole,
             )
         for row in rows:
             table.add_row(*[_cell(text) for text in row])
-        # Off a terminal nothing is cut, and no colour gets into a file.
+        self._draw(table)
+
+    def _draw(self, drawing: RenderableType) -> None:
+        """On a terminal within its width; off it nothing is cut, and no colour gets into a file."""
+        from rich.console import Console
+
+        stream = sys.stderr if self.as_json else sys.stdout
+        terminal = is_terminal(stream)
         console = Console(
             file=stream,
             force_terminal=terminal,
@@ -89,7 +112,7 @@ class Output:
             width=None if terminal else 100_000,
         )
         with console.capture() as captured:
-            console.print(table)
+            console.print(drawing)
         click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()), file=stream)
 
 

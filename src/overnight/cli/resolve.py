@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from overnight.cli import options
+from overnight.cli.due import within_limits
 from overnight.cli.exits import Exit
 from overnight.cli.failures import UserError
 from overnight.cli.output import Output, count
@@ -88,8 +89,8 @@ def resolve(
             return Exit.DONE
         if plan.may_cost and not which.one_by_one and not yes:
             confirm(f"{plan.words(planned['resolved'])}. Go ahead?")
-        done = performed(database, plan.operation(which.ids(database)))
         worker = living_worker(database)
+        done = performed(database, within_limits(plan.operation(which.ids(database)), worker))
     output.record(plan.fields(done, dry_run=False))
     output.say(f"{plan.words(done['resolved'])}.{_left(done)}")
     if plan.goes_on and worker is not None:

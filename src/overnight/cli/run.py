@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from overnight.cli import interrupts, options
+from overnight.cli import interrupts, options, problems
 from overnight.cli.exits import Exit
 from overnight.cli.failures import UserError
 from overnight.cli.output import Output, can_ask, count, line
 from overnight.lifecycle import State
 
 if TYPE_CHECKING:
+    from overnight.cli.due import Bill
     from overnight.cli.session import Terms
     from overnight.store.database import Database
     from overnight.store.views import Batch
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("manifest", metavar="FILE", type=click.Path(path_type=Path))
+@options.prune
+@options.max_jobs
+@options.schema_files
 @options.go_on
 @options.wait_for_account
 @options.yes
@@ -34,6 +38,9 @@ if TYPE_CHECKING:
 @options.as_json
 def run(
     manifest: Path,
+    prune: bool,
+    max_jobs: int | None,
+    schema_files: tuple[str, ...],
     go_on: bool,
     wait_for_account: bool,
     yes: bool,
@@ -41,36 +48,52 @@ def run(
     db: str,
     as_json: bool,
 ) -> int:
-    """Load the manifest FILE, then work until its batch is done.
+    """Load FILE, a manifest or a plan, then work until its batch is done.
 
     The same command goes on where it stopped, adds what an edit made new, and does nothing once
     all is done. On a terminal it asks before anything new is submitted; elsewhere it needs --yes.
     """
-    from overnight.cli import session
+    from overnight.cli import outlook, session
     from overnight.cli.load import load_manifest
-    from overnight.manifest import read_manifest
+    from overnight.cli.wanted import read
     from overnight.store.database import open_database
 
     output = Output(as_json=as_json)
     interrupts.terminate_like_ctrl_c()
-    read = read_manifest(manifest)
+    with problems.recorded(output):
+        with outlook.existing(db) as there:
+            kept = outlook.frozen(there)
+            wanted = read(manifest, kept, max_jobs=max_jobs, schema_files=schema_files)
+        with open_database(db, create=True) as database:
+            require_no_worker(database)
+            prune = prune or wanted.prunes
+            check = consent_is_possible(yes=yes, go_on=go_on)
+            done = load_manifest(database, wanted, output, prune=prune, check=check)
+            suffix = options.again(db)
+            flags = options.of_manifest(schema_files, max_jobs)
+            again = f"overnight run {shlex.quote(str(manifest))}{flags}{suffix}"
+            undertaking = Undertaking(database, [done.batch], output, again, suffix, go_on=go_on)
+            terms = session.Terms(concurrency, wait_for_account)
+            return undertaking.carry_out(terms, ask=not yes)
 
-    def consent_is_possible(batch: Batch) -> None:
-        pending = batch.states[State.PENDING] if go_on or batch.halted is None else 0
-        if pending and not yes and not can_ask():
+
+def consent_is_possible(*, yes: bool, go_on: bool) -> Callable[[Any, Batch], None]:
+    """The last look before a load is made durable: it raises :class:`UserError` where the
+    manifest's limit forbids what the run would submit, or nobody could say yes to it."""
+
+    def check(connection: Any, batch: Batch) -> None:
+        from overnight.cli import due
+
+        asked = due.due(connection, batch, go_on=go_on)
+        asked.require_allowed("Nothing was loaded.")
+        if asked.cost.jobs and not yes and not can_ask():
             raise UserError(
-                f"{count(pending, 'job')} of {batch.name} may be paid for, and there is no "
-                "terminal to ask at. Add --yes to go ahead. Nothing was loaded."
+                f"{count(asked.cost.jobs, 'job')} of {batch.name} may be paid for "
+                f"(cost: {asked.cost.words()}), and there is no terminal to ask at. Add --yes to "
+                "go ahead. Nothing was loaded."
             )
 
-    with open_database(db, create=True) as database:
-        require_no_worker(database)
-        done = load_manifest(database, read, output, check=consent_is_possible)
-        again = f"overnight run {shlex.quote(str(manifest))}{options.again(db)}"
-        undertaking = Undertaking(
-            database, [done.batch], output, again, options.again(db), go_on=go_on
-        )
-        return undertaking.carry_out(session.Terms(concurrency, wait_for_account), ask=not yes)
+    return check
 
 
 @click.command()
@@ -134,8 +157,7 @@ class Undertaking:
             require_no_worker(self.database)
             account = session.users_account()
             session.require_folders(unfinished)
-            self.output.note(self._plan(unfinished, terms.concurrency))
-            if ask and self._to_submit(unfinished):
+            if self._announce(unfinished, terms.concurrency) and ask:
                 self._ask()
             if self.go_on:
                 self._release(unfinished)
@@ -152,32 +174,37 @@ class Undertaking:
         """Whether there is anything to do: what a halted batch has submitted is brought home."""
         return self._submits(batch) or batch.unsettled > batch.states[State.PENDING]
 
-    def _to_submit(self, scope: Sequence[Batch]) -> list[Batch]:
-        return [batch for batch in scope if self._submits(batch)]
+    def _announce(self, scope: Sequence[Batch], concurrency: int | None) -> bool:
+        """Say what is going to happen and what it will cost; returns whether anything is to be
+        submitted. Raises :class:`UserError` where a manifest's limit forbids that."""
+        from overnight.cli import due
 
-    def _plan(self, scope: Sequence[Batch], concurrency: int | None) -> str:
-        """What is going to happen, and what it may cost, in one or two lines."""
-        submitted = self._to_submit(scope)
-        pending = sum(batch.states[State.PENDING] for batch in submitted)
+        with self.database.reading() as connection:
+            bill = due.bill(connection, scope, concurrency, go_on=self.go_on)
+        for one in bill.dues:
+            one.require_allowed(f"Nothing of {line(one.batch.name)} was submitted.")
+        self.output.record(bill.fields(), flush=True)
+        self.output.note(self._plan(scope, bill))
+        if bill.cost.jobs:
+            self.output.note(bill.sentence())
+        for one in bill.dues:
+            if one.limit is not None:
+                self.output.note(f"{line(one.batch.name)}: {one.limit.sentence()}")
+        return bool(bill.cost.jobs)
+
+    def _plan(self, scope: Sequence[Batch], bill: Bill) -> str:
+        """What is going to happen, in one line."""
+        from overnight.cli import due
+
         started = sum(batch.unsettled - batch.states[State.PENDING] for batch in scope)
-        at_once = concurrency or max(int(batch.run.get("concurrency", 1)) for batch in scope)
         folders = ", ".join(sorted({line(batch.output_dir, 4000) for batch in scope}))
         parts = []
-        if pending:
-            jobs = count(pending, "job")
-            parts.append(f"{jobs} to submit, which may be paid for, to {self._models(submitted)}")
+        if bill.cost.jobs:
+            parts.append(due.jobs_words(bill.cost.jobs, bill.models))
         if started:
             parts.append(f"{count(started, 'job')} submitted already, to be brought home")
+        at_once = bill.forecast.concurrency
         return f"{'; '.join(parts)}; at most {at_once} at once; files go to {folders}."
-
-    def _models(self, scope: Sequence[Batch]) -> str:
-        from overnight.store import views
-
-        which = views.Filter([batch.id for batch in scope], [State.PENDING])
-        with self.database.reading() as connection:
-            first = views.page(connection, which)
-        # The first page is enough to know what kind of jobs these are.
-        return ", ".join(dict.fromkeys(line(job.model) for job in first))
 
     def _ask(self) -> None:
         """Raises :class:`UserError` on a no."""

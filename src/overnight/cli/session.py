@@ -106,6 +106,7 @@ async def opened(
 ) -> AsyncIterator[Worker]:
     """A worker with everything it needs; what it needs is closed when this is left."""
     from overnight.artifacts.download import Downloader
+    from overnight.artifacts.probe import Prober
     from overnight.engine.collect import Collector
     from overnight.engine.worker import Worker
     from overnight.providers.retry_after import retry_after
@@ -125,10 +126,12 @@ async def opened(
             plain_http_hosts=account.plain_http_hosts,
         )
         stack.push_async_callback(downloader.aclose)
+        prober = Prober()
+        stack.push_async_callback(prober.aclose)
         yield Worker(
             recorder=writer,
             provider=provider,
-            collector=partial(Collector, downloader=downloader),
+            collector=partial(Collector, downloader=downloader, prober=prober, sidecars=True),
             scope=scope,
             concurrency=terms.concurrency,
             notify=notify,

@@ -11,7 +11,8 @@ import click
 from overnight.cli import options
 from overnight.cli.exits import Exit
 from overnight.cli.jobs import fields
-from overnight.cli.output import Output, iso, line, local, size, span
+from overnight.cli.output import Output, count, iso, line, local, size, span
+from overnight.lifecycle import Event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +55,7 @@ def _record(detail: Detail) -> dict[str, Any]:
         "history": [attempt_fields(attempt) for attempt in detail.attempts],
         "artifacts": [
             {field.name: getattr(artifact, field.name) for field in slots(artifact)}
+            | {"probe": None if artifact.probe is None else json.loads(artifact.probe)}
             for artifact in detail.artifacts
         ],
         "events": [event_fields(event) for event in detail.events],
@@ -69,6 +71,14 @@ def attempt_fields(attempt: AttemptRow) -> dict[str, Any]:
         "outcome": attempt.outcome,
         "error": attempt.error,
         "cost": attempt.cost,
+        "submit_status": attempt.submit_status,
+        "submit_seconds": attempt.submit_seconds,
+        "answered_at": iso(attempt.answered_at),
+        "error_code": attempt.error_code,
+        "last_call": attempt.last_call,
+        "last_status": attempt.last_status,
+        "calls": attempt.calls,
+        "unanswered": attempt.unanswered,
     }
 
 
@@ -83,6 +93,12 @@ def _show(output: Output, detail: Detail) -> None:
     output.say(f"  batch        {line(job.batch)}")
     output.say(f"  model        {line(job.model)}")
     output.say(f"  fingerprint  {job.fingerprint}")
+    if job.tags:
+        output.say(f"  tags         {', '.join(map(line, job.tags))}")
+    if job.repeat > 1:
+        output.say(f"  repeat       {job.repeat}")
+    if job.price is not None:
+        output.say(f"  price        ${job.price:.4g} expected")
     if job.request_id:
         output.say(f"  request      {line(job.request_id)}")
     if job.error:
@@ -132,15 +148,44 @@ def timeline(attempt: AttemptRow, events: Sequence[EventRow] = ()) -> list[str]:
         if moment is None:
             continue
         passed = "" if before is None else f"  +{span(max(0.0, moment - before))}"
-        moments.append((moment, f"  {local(moment)}  {words}{passed}"))
+        ended = f": {line(outcome)}" if name == "ended_at" else ""
+        moments.append((moment, f"  {local(moment)}  {words}{ended}{passed}"))
+        if name == "intent_at":
+            moments += _posted(attempt)
         before = moment
     # A decision stands before the step that it led to at the same moment: sorting keeps the order.
     moments.sort(key=lambda one: one[0])
     lines = [f"attempt {attempt.number}: {outcome}{request}{cost}"]
     lines += [text for _, text in moments]
-    if attempt.error:
-        lines.append(f"  {line(attempt.error)}")
+    lines += [f"  {text}" for text in (_called(attempt), line(attempt.error or "")) if text]
     return lines
+
+
+def _posted(attempt: AttemptRow) -> list[tuple[float, str]]:
+    """How the paid call ended, and when; nothing where nobody saw it."""
+    if attempt.answered_at is None or attempt.submit_seconds is None:
+        return []
+    took = span(attempt.submit_seconds)
+    if attempt.submit_status is not None:
+        text = f"POST answered HTTP {attempt.submit_status} after {took}"
+    elif attempt.outcome == Event.NOT_SENT:
+        text = f"POST given up after {took}; it was not sent"
+    else:
+        text = f"no answer to the POST after {took}; it may have been sent"
+    return [(attempt.answered_at, f"  {local(attempt.answered_at)}  {text}")]
+
+
+def _called(attempt: AttemptRow) -> str:
+    """The free calls in one line, and the provider's own word for what went wrong."""
+    parts = []
+    if attempt.calls:
+        parts.append(f"{count(attempt.calls, 'free call')}, {attempt.unanswered:,} in vain")
+    if attempt.last_call not in (None, "submit"):
+        answer = "no answer" if attempt.last_status is None else f"HTTP {attempt.last_status}"
+        parts.append(f"last {line(attempt.last_call or '')}: {answer}")
+    if attempt.error_code:
+        parts.append(f"the provider's code: {line(attempt.error_code)}")
+    return "; ".join(parts)
 
 
 def _decided(event: EventRow) -> str:
@@ -153,4 +198,21 @@ def _file(artifact: ArtifactRow) -> str:
     known = [size(artifact.bytes)] if artifact.bytes is not None else []
     if artifact.sha256:
         known.append(f"sha256 {artifact.sha256[:12]}…")
-    return f"  {line(artifact.path, 4000)}  ({', '.join(known)})"
+    known += _probed(artifact)
+    suspect = f"; suspect: {line(artifact.suspect)}" if artifact.suspect else ""
+    return f"  {line(artifact.path, 4000)}  ({', '.join(known)}){suspect}"
+
+
+def _probed(artifact: ArtifactRow) -> list[str]:
+    """What a look at the content found, in short."""
+    if artifact.probe is None:
+        return []
+    probe = json.loads(artifact.probe)
+    if not probe.get("probed"):
+        return [f"not decoded: {line(str(probe.get('why')))}"]
+    figures = [f"{probe['width']} × {probe['height']}"] if "width" in probe else []
+    if "frames" in probe:
+        figures.append(f"{count(probe['frames'], 'frame')}")
+    if probe.get("duration") is not None:
+        figures.append(f"{probe['duration']:g} s")
+    return figures

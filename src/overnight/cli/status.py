@@ -13,7 +13,7 @@ from overnight.cli import options
 from overnight.cli.exits import Exit
 from overnight.cli.output import Output, count, iso, line, local
 from overnight.cli.resolve import how_to_settle
-from overnight.cli.summary import duplicates
+from overnight.cli.summary import duplicates, suspects
 from overnight.lifecycle import State
 
 if TYPE_CHECKING:
@@ -24,22 +24,12 @@ if TYPE_CHECKING:
     from overnight.store.views import Batch, EventRow
 
 
-PAUSED = "Submitting pauses"
-"""How a worker's event of a pause begins; its other one says that submitting goes on."""
-
-
 @dataclass(frozen=True, slots=True)
 class Busy:
     """The living worker, and what it last said of its limit and of pauses."""
 
     holder: Holder
     words: LastWords
-
-    @property
-    def pause(self) -> EventRow | None:
-        """Why nothing is submitted at the moment, if so."""
-        said = self.words.pause
-        return said if said is not None and said.text.startswith(PAUSED) else None
 
 
 @click.command()
@@ -53,7 +43,7 @@ def status(batches: tuple[str, ...], db: str, as_json: bool) -> int:
 
     output = Output(as_json=as_json)
     with open_database(db) as database, database.reading() as connection:
-        found = views.named_batches(connection, batches)
+        found = views.with_suspects(connection, views.named_batches(connection, batches))
         holder = leases.holder(connection, time.time())
         busy = None
         if holder is not None:
@@ -75,6 +65,7 @@ def fields(batch: Batch, busy: Busy | None) -> dict[str, Any]:
         "unsettled": batch.unsettled,
         "unknown": batch.unknown,
         "possible_duplicates": batch.possible_duplicates,
+        "suspect": batch.suspects,
         "halted": batch.halted,
         "waits_for_canaries": batch.waits_for_canaries,
         "manifest": batch.manifest_path,
@@ -83,7 +74,7 @@ def fields(batch: Batch, busy: Busy | None) -> dict[str, Any]:
         "created_at": iso(batch.created_at),
         "worker": None if busy is None else {"host": busy.holder.host, "pid": busy.holder.pid},
         "limit": None if busy is None else _event(busy.words.limit),
-        "pause": None if busy is None else _event(busy.pause),
+        "pause": None if busy is None else _event(busy.words.pause),
     }
 
 
@@ -136,8 +127,9 @@ def _of_worker(batches: Sequence[Batch], busy: Busy | None, suffix: str) -> list
     if busy.words.limit is not None:
         said = busy.words.limit
         remarks.append(f"{line(said.text)} ({local(said.at)})")
-    if busy.pause is not None:
-        remarks.append(f"{line(busy.pause.text)} ({local(busy.pause.at)})")
+    if busy.words.pause is not None:
+        said = busy.words.pause
+        remarks.append(f"{line(said.text)} ({local(said.at)})")
     return remarks
 
 
@@ -157,4 +149,4 @@ def _of_jobs(batches: Sequence[Batch], suffix: str) -> list[str]:
             f"again by themselves: overnight jobs --state unknown{suffix}"
         )
         remarks.append(how_to_settle([batch.name for batch in unknown], suffix))
-    return remarks
+    return remarks + suspects(batches, suffix)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from overnight.artifacts import pyav
 from overnight.cli.exits import Exit
 from overnight.cli.output import Output, count, line, size, span
 from overnight.cli.resolve import how_to_settle
@@ -99,6 +100,7 @@ def read(
 
     with database.reading() as connection:
         fresh = views.named_batches(connection, [batch.name for batch in scope])
+        fresh = views.with_suspects(connection, fresh)
         which = views.Filter([batch.id for batch in fresh], [State.FAILED])
         failed = islice(views.every(connection, which), READ) if fresh else iter(())
         return End(fresh, outcome, reasons_of(failed), again, suffix)
@@ -138,7 +140,8 @@ def sentences(end: End) -> list[str]:
     if end.count(State.SUCCEEDED):
         folders = sorted({batch.output_dir for batch in end.scope if batch.states[State.SUCCEEDED]})
         lines += [f"Files: {line(folder, 4000)}" for folder in folders]
-    return lines + _failures(end) + _unknown(end) + _duplicates(end) + _halted(end) + _ending(end)
+    lines += _failures(end) + _unknown(end) + _duplicates(end) + suspects(end.scope, end.suffix)
+    return lines + _halted(end) + _ending(end)
 
 
 def _batch(batch: Batch) -> str:
@@ -195,6 +198,21 @@ def duplicates(batch: Batch) -> str | None:
     )
 
 
+def suspects(scope: Sequence[Batch], suffix: str) -> list[str]:
+    """How many files are not what they should be; and whether anybody has looked."""
+    lines = []
+    odd = sum(batch.suspects for batch in scope)
+    if odd:
+        have = "has" if odd == 1 else "have"
+        lines.append(
+            f"{count(odd, 'job')} {have} a suspect file: home, and not what was asked for. Look at "
+            f"them with: overnight jobs --suspect{suffix}"
+        )
+    if not pyav.is_installed() and any(batch.states[State.SUCCEEDED] for batch in scope):
+        lines.append(f"Files are not decoded, because {pyav.NOT_INSTALLED}: {pyav.HOW_TO_GET}")
+    return lines
+
+
 def _halted(end: End) -> list[str]:
     return [
         f"{line(batch.name)} is halted: {line(batch.halted or '')}. "
@@ -241,6 +259,7 @@ def _fields(end: End) -> dict[str, Any]:
                 "output_dir": batch.output_dir,
                 "unknown": batch.unknown,
                 "possible_duplicates": batch.possible_duplicates,
+                "suspect": batch.suspects,
                 "halted": batch.halted,
             }
             for batch in end.scope
