@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock clean simulate mutate crash
+.PHONY: help demo test check format lock clean simulate mutate crash bench bench-peers
 
 help: ## What can be made here
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
 
 demo: $(VENV)/demo.done ## Run the example manifest against the bundled emulator: no account, no cost
 	@$(BIN)/overnight demo
@@ -42,6 +42,24 @@ SEED ?= 0
 crash: $(VENV)/dev.done ## Kill and freeze workers, at every place and at KILLS random moments
 	@KILLS=$(KILLS) SEED=$(SEED) $(BIN)/python -m pytest -n 2 --dist worksteal tests/crash $(ARGS)
 
+ROUNDS ?= 5
+RESULTS ?= bench/results
+PEERS := .venv-bench
+# Each prints and keeps its table even where an aim is missed; the others still have their turn.
+bench: $(VENV)/dev.done ## Measure speed, memory, polls and lag: let the machine rest (ROUNDS=5)
+	@missed=0; for each in "throughput --rounds $(ROUNDS)" "reading --rounds $(ROUNDS)" \
+		"recovery --rounds $(ROUNDS)" "downloads --rounds $(ROUNDS)" \
+		"pacing --rounds $(ROUNDS)" flight; do \
+		echo "bench.$$each" >&2; \
+		$(BIN)/python -m bench.$$each --results $(RESULTS) || missed=1; \
+	done; \
+	mkdir -p $(RESULTS); \
+	$(BIN)/python -m bench.load --json $(RESULTS)/load.json || missed=1; exit $$missed
+
+bench-peers: $(VENV)/dev.done $(PEERS)/done ## The same throughput beside DBOS, Huey, procrastinate, Celery
+	@$(BIN)/python -m bench.throughput --peers $(PEERS)/bin/python --rounds $(ROUNDS) \
+		--results $(RESULTS)/peers $(ARGS)
+
 format: $(VENV)/dev.done ## Bring the code into shape
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -49,8 +67,8 @@ format: $(VENV)/dev.done ## Bring the code into shape
 lock: $(VENV)/dev.done ## Write constraints.txt anew from what is installed
 	@$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check > constraints.txt
 
-clean: ## Remove what was made here, the environment included
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## Remove what was made here, the environments included
+	@rm -rf $(VENV) $(PEERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "overnight needs Python 3.11 or newer; none was found." \
@@ -68,3 +86,11 @@ $(VENV)/dev.done: $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing overnight and what its tests need ..."
 	@$(PIP) --editable '.[demo,dev]'
 	@touch $@ $(VENV)/demo.done
+
+$(PEERS)/done: bench/peers/requirements.txt constraints.txt $(BIN)/python
+	@echo "Installing what overnight is measured against into $(PEERS) ..."
+	@$(BIN)/python -m venv $(PEERS)
+	@echo '*' > $(PEERS)/.gitignore
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --requirement bench/peers/requirements.txt
+	@touch $@

@@ -1,0 +1,127 @@
+"""How fast files come home, beside curl from the same server.
+
+    python -m bench.downloads [--files 40] [--megabytes 20] [--at-once 4]
+
+Both fetch the same files, so many at once, into a new folder. overnight's ``Downloader`` hashes
+every byte, checks that the file is what its name says and is whole, makes it durable (fsync of the
+file and its folder) and only then gives it its name; ``curl --parallel`` does none of that.
+Small files are measured too, because there a file costs more than its bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+from bench import loopback
+from bench.harness import Aim, Figures, Report, alternate, child, parser, ratio, tell
+from bench.stopwatch import hand_over
+from overnight.artifacts.download import Downloader, Fetched
+from overnight.providers.retry_after import retry_after
+from overnight.providers.transport import AiohttpTransport
+
+SMALL = 64 * 1024
+
+
+def names(files: int) -> list[str]:
+    """The files' names at the server and at home."""
+    return [f"clip{number}.mp4" for number in range(files)]
+
+
+def throughput(files: int, size: int, seconds: float) -> Figures:
+    """What is told of one round."""
+    return {
+        "MB/s": files * size / 1e6 / seconds,
+        "files/s": files / seconds,
+        "seconds": seconds,
+    }
+
+
+async def fetch(origin: str, files: int, size: int, at_once: int, folder: Path) -> Figures:
+    """All files through overnight's downloader."""
+    downloader = Downloader(
+        AiohttpTransport(),
+        retry_after=retry_after,
+        plain_http_hosts=frozenset({loopback.HOST}),
+    )
+    turns = asyncio.Semaphore(at_once)
+
+    async def one(name: str) -> None:
+        async with turns:
+            outcome = await downloader.fetch(f"{origin}/files/{name}", folder / name)
+            if not isinstance(outcome, Fetched) or outcome.bytes != size:
+                raise RuntimeError(f"{name} did not come home: {outcome}")
+            await downloader.settle(outcome)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one(name) for name in names(files)))
+    seconds = time.perf_counter() - began
+    await downloader.aclose()
+    return throughput(files, size, seconds)
+
+
+def curl(origin: str, files: int, size: int, at_once: int) -> Figures:
+    """All files through one curl."""
+    with tempfile.TemporaryDirectory(prefix="bench-curl-") as folder:
+        wanted = [
+            part
+            for name in names(files)
+            for part in ("-o", str(Path(folder) / name), f"{origin}/files/{name}")
+        ]
+        command = ["curl", "--silent", "--fail", "--parallel", "--parallel-max", str(at_once)]
+        began = time.perf_counter()
+        subprocess.run([*command, *wanted], check=True)  # noqa: S603 - our own arguments
+        seconds = time.perf_counter() - began
+        if any((Path(folder) / name).stat().st_size != size for name in names(files)):
+            raise RuntimeError("curl left files that are not whole")
+    return throughput(files, size, seconds)
+
+
+def measure(asked: argparse.Namespace) -> Report:
+    """Large files and small ones, by both."""
+    large = asked.megabytes * 1_000_000
+    settings = {"at once": asked.at_once, "rounds": asked.rounds}
+    report = Report("downloads", settings, ("MB/s", "files/s", "seconds"))
+    for size, files in ((large, asked.files), (SMALL, asked.small_files)):
+        what = f"{files} files of {size / 1e6:.3g} MB"
+        with loopback.running(file_bytes=size) as server:
+            given = (server.origin, files, size, asked.at_once)
+            both = {
+                f"overnight, {what}": partial(child, "bench.downloads", "--fetch", *given),
+                f"curl, {what}": partial(curl, *given),
+            }
+            taken = alternate(both, asked.rounds, tell)
+        report.taken |= taken
+        share = ratio(taken, f"overnight, {what}", f"curl, {what}", "MB/s")
+        if size == large:
+            report.aims.append(Aim(f"overnight to curl, {what}", share, least=0.8))
+        else:
+            report.notes.append(f"overnight to curl, {what}: {share:.3g}")
+    return report
+
+
+def main() -> int:
+    """Measure, print, and fail when an aim is missed."""
+    made = parser(__doc__)
+    made.add_argument("--files", type=int, default=40)
+    made.add_argument("--megabytes", type=int, default=20)
+    made.add_argument("--small-files", type=int, default=1000)
+    made.add_argument("--at-once", type=int, default=4)
+    made.add_argument("--fetch", nargs=4, help=argparse.SUPPRESS)
+    asked = made.parse_args()
+    if asked.fetch is None:
+        return measure(asked).publish(asked.results)
+    origin, files, size, at_once = asked.fetch[0], *map(int, asked.fetch[1:])
+    with tempfile.TemporaryDirectory(prefix="bench-downloads-") as folder:
+        hand_over(asyncio.run(fetch(origin, files, size, at_once, Path(folder))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
