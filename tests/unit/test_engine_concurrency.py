@@ -36,6 +36,16 @@ def test_it_starts_low_and_doubles_up_to_the_ceiling() -> None:
     assert seen == [FIRST, 16, 30, 30, 30]
 
 
+def test_jobs_that_never_end_do_not_keep_it_low() -> None:
+    """Every slot is filled once, and none is ever given back."""
+    controller = Concurrency(200)
+    held = 0
+    while held < controller.limit:
+        held += 1
+        controller.record(Event.ACCEPTED, now=0.0, held=held)
+    assert controller.limit == 200
+
+
 def test_a_low_ceiling_is_the_start() -> None:
     assert Concurrency(3).limit == 3
 

@@ -3,7 +3,8 @@
 Nobody documents how much a provider takes, so the limit is learnt from its answers. The rules and
 where they come from are in ``concurrency.md`` beside this file. In short:
 
-- start low, and double while everything is accepted (slow start), until the first cut;
+- start low, and double whenever the slots that came last are filled with accepted jobs (slow
+  start), until the first cut;
 - being throttled cuts to four fifths, at most once in 15 seconds, because the answers that come in
   together speak of the same moment;
 - quiet success grows by a twentieth, and only while most of the limit is used: a limit that nobody
@@ -52,11 +53,13 @@ class Concurrency:
     _slow_start: bool = True
     _accepted: int = 0
     """Submits accepted since the limit changed last."""
+    _wanted: int = field(init=False)
+    """Accepted submits after which it grows."""
     _next_cut: float = -math.inf
     _quiet_from: float = -math.inf
 
     def __post_init__(self) -> None:
-        self.limit = min(self.ceiling, FIRST)
+        self.limit = self._wanted = min(self.ceiling, FIRST)
 
     def record(
         self, event: Event, *, now: float, held: int, retry_after: float = 0.0
@@ -66,9 +69,12 @@ class Concurrency:
             return self._cut(now, retry_after)
         if event in _TROUBLE:
             self._quiet_from = now + QUIET
-            self._accepted = 0
-        elif event is Event.ACCEPTED and now >= self._quiet_from and held >= USED * self.limit:
-            return self._grow()
+        elif event is Event.ACCEPTED:
+            used = held >= USED * self.limit
+            # At first each slot counts as it is filled, also one by one under a submit rate.
+            self._accepted += used or self._slow_start
+            if used and self._accepted >= self._wanted and now >= self._quiet_from:
+                return self._grow()
         return None
 
     def _cut(self, now: float, retry_after: float) -> Change | None:
@@ -81,15 +87,15 @@ class Concurrency:
         return self._set(min(self.limit - 1, int(self.limit * CUT)), "throttled")
 
     def _grow(self) -> Change | None:
-        """Grow after as many accepted submits as the limit has slots: one round of them."""
-        self._accepted += 1
-        if self._accepted < self.limit:
-            return None
         if self._slow_start:
-            return self._set(self.limit * 2, "all accepted so far")
+            before = self.limit
+            change = self._set(before * 2, "all accepted so far")
+            # Only the new slots take new jobs: the old ones may be full for an hour.
+            self._wanted = max(1, self.limit - before)
+            return change
         return self._set(max(self.limit + 1, int(self.limit * GROW)), "accepted for a while")
 
     def _set(self, limit: int, reason: str) -> Change | None:
         before, self.limit = self.limit, max(1, min(self.ceiling, limit))
-        self._accepted = 0
+        self._accepted, self._wanted = 0, self.limit
         return Change(before, self.limit, reason) if self.limit != before else None
