@@ -59,6 +59,13 @@ def test_texts_that_look_like_ranges_are_texts(bench: Bench, words: str) -> None
         ("steps: {from: 6, too: 10}", 27, 'no key "too"', 'did you mean "to"?'),
         ("seed: {from: 1, to: 1000000}", 16, "1,000,000 values", "larger step"),
         ("steps: many", 17, "this text is no range", "8-14 (+2)"),
+        ("steps: 6-20", 17, "this text is no range", "did you mean 6-20 (+1)?"),
+        ("steps: 20\u20136", 17, "this text is no range", "did you mean 20-6 (-1)?"),
+        ("steps: 6..8", 17, "this text is no range", "did you mean 6-8 (+1)?"),
+        ("steps: 6\u20138 (+2)", 17, "this text is no range", "did you mean 6-8 (+2)?"),
+        ("steps: [7, 8-9]", 21, '"8-9" is no range', "did you mean 8-9 (+1)?"),
+        ("cfg: '0.6-2 [1000000000000]'", 15, "1,000,000,000,000 values", "fewer values"),
+        ("shift: {from: .inf, to: 3}", 24, "shift.from is .inf", "where it begins"),
         ("prompt: 1-3 (+1)", 18, "prompt must be a list", "inputs that are numbers"),
         ("seed: {random: 0}", 25, "seed.random is 0", None),
         ("seed: {random: many}", 25, "seed.random must be a whole number", None),
@@ -175,6 +182,7 @@ def test_what_is_wrong_with_a_line_is_told_in_its_file(bench: Bench) -> None:
     found = bench.problems(INPUTS + "matrix: {steps: {lines: steps.txt}}\n")
     assert [(p.file, p.line, p.text) for p in found] == [(str(path), 3, "99"), (str(path), 4, "x")]
     assert found[0].place == f"{path}:3"
+    assert found[1].message == 'steps: "x" is no whole number'
 
 
 def test_a_line_that_is_not_utf8(bench: Bench) -> None:
@@ -235,6 +243,15 @@ def test_a_mapping_without_label_is_a_value(bench: Bench) -> None:
         ("{label: Film, set: {style: 9}}", '"style" is this axis itself', "value:"),
         ("{label: Film, set: {seed: 9}}", 'by "seed" too', "one axis decide"),
         ("{label: B, set: {cfg: 1}}", 'has the label "B" too', None),
+        ("{lable: Film, set: {cfg: 1}}", 'no key "lable"', 'did you mean "label"?'),
+        ("{Label: Film, Value: 1}", 'no key "Label"', 'did you mean "label"?'),
+        ("{label: Film}", "this label has nothing to stand for", "value:"),
+        (
+            "{label: Film, value: B}",
+            '"B" is the label of one value, and another value',
+            "each word",
+        ),
+        ("B", '"B" is the label of one value, and another value', "each word"),
     ],
 )
 def test_bundles_that_are_wrong(bench: Bench, entry: str, message: str, hint: str | None) -> None:

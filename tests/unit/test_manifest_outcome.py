@@ -106,6 +106,39 @@ def test_a_product_that_is_too_large_is_told_before_it_is_made(bench: Bench) -> 
     assert "6 jobs" in bench.problem(repeated, max_jobs=5).message
 
 
+def test_a_block_that_is_too_large_alone_is_told(bench: Bench) -> None:
+    jobs = "jobs:\n- {name: a}\n- {name: b, matrix: {seed: {from: 1, to: 50}}}\n"
+    problem = bench.problem(INPUTS + jobs, max_jobs=10)
+    assert (problem.line, problem.message) == (
+        *(6, "this block makes 50 jobs; a manifest may have 10"),
+    )
+
+
+def test_a_prompt_with_too_many_variants_is_told_at_the_inputs(bench: Bench) -> None:
+    text = prompt("{a|b|c} {d|e|f}") + "prompt_syntax: dynamic\n"
+    problem = bench.problem(text, max_jobs=8)
+    assert (problem.line, problem.column) == (3, 1)
+
+
+def test_a_name_that_comes_out_empty_says_for_which_job(bench: Bench) -> None:
+    text = prompt("{{ word }}") + "matrix: {word: [ok, ..]}\noutput: {name: '{{ word }}'}\n"
+    assert bench.problem(text).message == "the name comes out empty (where word is '..')"
+
+
+def test_what_only_one_block_does_not_use_names_the_block(bench: Bench) -> None:
+    text = PICTURE + "matrix: {word: [a]}\njobs:\n- {name: x, inputs: {prompt: '{{ word }}'}}\n"
+    problem = bench.problem(text + "- {name: y, inputs: {prompt: b}}\n")
+    assert (problem.line, problem.column) == (4, 10)
+    assert 'no text of block "y" uses it' in problem.message
+
+
+def test_a_price_that_fails_is_told_with_what_it_was_worked_out_from(bench: Bench) -> None:
+    run = "run: {price: 9**9**9}\n"
+    assert bench.problem(INPUTS + run).message == "an exponent may be at most 64"
+    long = bench.problem(prompt("x" * 500) + "run: {price: prompt}\n")
+    assert long.message.endswith(f"(where prompt is {'x' * 40})")
+
+
 # --- editing changes nothing ----------------------------------------------------------------------
 
 

@@ -114,6 +114,23 @@ def test_a_shared_rule_may_mean_only_some_blocks(bench: Bench) -> None:
     assert [short(spec, "cfg")[0] for spec in found] == [None, 1, None]
 
 
+def test_a_shared_list_means_in_each_block_what_that_has_of_it(bench: Bench) -> None:
+    text = (
+        prompt("{{ style }}")
+        + """\
+exclude: [{style: [x, q]}]
+jobs:
+- {name: a, matrix: {style: [x, y]}}
+- {name: b, matrix: {style: [q, r]}}
+- {name: c, matrix: {style: [x, q, z]}}
+"""
+    )
+    assert [spec.variables["style"] for spec in bench.jobs(text)] == ["y", "r", "z"]
+    problem = bench.problem(text.replace("[x, q]}]", "[x, q, w]}]"))
+    assert (problem.line, problem.column) == (4, 26)
+    assert problem.message == 'style is never "w", so this means no job'
+
+
 def test_whole_jobs_stand_over_the_constants(bench: Bench) -> None:
     rest = (
         "exclude: ['seed > 0']\nrules: [{when: {seed: 1}, set: {cfg: 2}}]\n"
@@ -199,6 +216,13 @@ run: {price: stps}
 """
     )
     assert [problem.line for problem in found] == [5, 5, 7, 7, 8, 9, 10, 11]
+
+
+def test_an_exclude_that_leaves_nothing_is_noted(bench: Bench) -> None:
+    manifest = bench.read(INPUTS + "matrix: {seed: [1, 2]}\nexclude: [{seed: [1, 2]}]\n")
+    assert list(manifest.specs()) == []
+    [note] = manifest.notes
+    assert (note.line, note.message) == (5, "this leaves no combination over")
 
 
 def test_an_exclude_that_meets_nothing_is_noted_at_the_end(bench: Bench) -> None:

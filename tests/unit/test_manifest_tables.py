@@ -120,6 +120,55 @@ def test_what_is_wrong_with_a_row_is_told_in_its_file(bench: Bench, row: str, me
     assert problem.text == row
 
 
+def test_lines_of_json_give_what_they_like(bench: Bench) -> None:
+    lines = [{"prompt": "a", "seed": 1}, {"prompt": "b", "steps": 8}, {"seed": None, "prompt": "c"}]
+    bench.file("shots.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    specs = bench.jobs(PICTURE + "rows: {file: shots.jsonl}\n")
+    found = [short(spec, "prompt", "seed", "steps") for spec in specs]
+    assert found == [("a", 1, None), ("b", None, 8), ("c", None, None)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{ subject }} at noon", 'row 2: prompt: "subject" has no value in this job'),
+        (
+            "{{ subject | upper }}",
+            "row 2: prompt: the template can't be filled in: 'subject' is undefined",
+        ),
+    ],
+)
+def test_a_text_that_lacks_a_cell_is_told_in_the_row(bench: Bench, text: str, message: str) -> None:
+    lines = [{"subject": "a cat"}, {"seed": 7}]
+    path = bench.file("shots.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    problem = bench.problem(prompt(text) + "rows: {file: shots.jsonl}\n")
+    assert (problem.file, problem.line, problem.message) == (str(path), 2, message)
+    assert problem.text == '{"seed": 7}'
+
+
+def test_a_text_that_takes_nothing_from_rows_is_told_in_its_place(bench: Bench) -> None:
+    bench.file("shots.csv", "seed\n1\n2\n3\n")
+    text = prompt("{{ shot.angle }}") + "rows: {file: shots.csv}\nmatrix: {shot: [{mood: calm}]}\n"
+    assert bench.problem(text).line == 3
+
+
+@pytest.mark.parametrize(("rows", "where"), [("", ""), ("1\n2\n", ", where: seed > 5")])
+def test_a_table_of_which_no_row_is_left_is_noted(bench: Bench, rows: str, where: str) -> None:
+    bench.file("shots.csv", "seed\n" + rows)
+    manifest = bench.read(INPUTS + f"rows: {{file: shots.csv{where}}}\n")
+    assert list(manifest.specs()) == []
+    [note] = manifest.notes
+    assert (note.line, note.column) == (4, 14)
+    assert "no row of this table is left" in note.message
+
+
+def test_a_column_that_seems_to_be_the_missing_input(bench: Bench) -> None:
+    bench.file("shots.csv", "Prompt,seed\na cat,1\n")
+    problem = bench.problem(PICTURE + "rows: {file: shots.csv}\n")
+    assert "needs prompt" in problem.message
+    assert "rename: {Prompt: prompt}" in (problem.hint or "")
+
+
 def test_many_wrong_rows_end_early(bench: Bench) -> None:
     bench.file("rows.csv", "steps\n" + "99\n" * 5 + "".join(f"{n}\n" for n in range(100, 200)))
     assert len(bench.problems(INPUTS + "rows: {file: rows.csv}\n")) == 20
@@ -258,6 +307,13 @@ def test_nothing_is_checked_and_it_is_said(bench: Bench) -> None:
     }
     assert manifest.validate is False
     assert "nothing is checked" in manifest.notes[0].message
+
+
+def test_random_values_of_which_no_schema_says_anything(bench: Bench) -> None:
+    text = "validate: off\ninputs: {prompt: a}\nmatrix: {noise: {random: 3, from: 1}}\n"
+    found = [spec.inputs["noise"] for spec in bench.jobs("version: 1\nmodel: lab/new\n" + text)]
+    assert len(set(found)) == 3
+    assert all(type(value) is int and 0 <= value < 2**32 for value in found)
 
 
 def test_a_known_model_keeps_its_names(bench: Bench) -> None:

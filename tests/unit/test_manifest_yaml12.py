@@ -172,7 +172,7 @@ def test_an_alias_bomb_is_stopped() -> None:
         (b"# nothing\n", 0, 0, "the file is empty"),
         ("a: 1".encode("utf-16"), 0, 0, "UTF-16"),
         (b"a: 1\nb: caf\xe9\n", 2, 7, "not UTF-8: the byte 0xe9"),
-        (b"a: " + b"x" * yaml12.MAX_BYTES, 0, 0, "a manifest may have 4,194,304"),
+        (b"a: " + b"x" * yaml12.MAX_BYTES, 0, 0, "more than 4,194,304 bytes"),
     ],
 )
 def test_files_that_are_no_manifest(content: bytes, line: int, column: int, part: str) -> None:

@@ -48,6 +48,9 @@ def init(model: str | None, target: Path, offline: bool, schema_files: tuple[str
     output = Output()
     if target.exists():
         raise UserError(f"{target} is there already. Give another name with -o FILE.")
+    if model is not None and model.lower().endswith((".yaml", ".yml")):
+        hint = f"To write that file: overnight init -o {shlex.quote(model)}"
+        raise UserError(f"{model} is no model's name. {hint}")
     if model is not None and not offline and not _given(model, schema_files):
         _fetch(model, output)
     catalog = users_catalog(schema_files)

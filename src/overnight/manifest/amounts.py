@@ -90,8 +90,11 @@ def price(value: object) -> float | str:
 
 def figure(value: object) -> int | float:
     """A number that is neither infinite nor a text."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise AmountProblem("a number", "write it without quotes: {from: 8, to: 14, step: 2}")
+    example = "{from: 8, to: 14, step: 2}"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise AmountProblem("a number", f"write it without quotes: {example}")
+    if not math.isfinite(value):
+        raise AmountProblem("a number", f"write where it begins and ends: {example}")
     return value
 
 

@@ -51,17 +51,19 @@ class Assembly:
         include = self._include(axes, names, dimensions)
         for choice in _choices(constants, dimensions, rules, include):
             names.check_template(choice)
-        usage = Usage(self._reporter, model, names, self._all.around.namer)
+        name = self._shape.name or "" if self._trail else ""
+        usage = Usage(self._reporter, model, names, self._all.around.namer, name)
         usage.check_names(draft, checker, dimensions, rules, include)
         possible = frozenset({*constants, *names.known} & model.by_name.keys())
-        usage.check_required(possible, constants, include, self._trail)
+        columns = () if rows is None else rows.columns
+        usage.check_required(possible, constants, include, columns, self._trail)
         open_inputs = tuple(spec.name for spec in model.inputs if spec.name not in possible)
         usage.note_seed(open_inputs, self._trail)
         if rows is not None:
             where = self._inherited("rows")[1]
             self._all.tables.note_unused(rows.columns, names.used, model, where)
         return Block(
-            name=self._shape.name or "" if self._trail else "",
+            name=name,
             provider=DEFAULT_PROVIDER,
             model=model,
             constants=constants,

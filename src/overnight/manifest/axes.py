@@ -18,7 +18,7 @@ from overnight.manifest.block import Axis, Choice
 from overnight.manifest.checks import Checker
 from overnight.manifest.draws import DrawProblem, Draws
 from overnight.manifest.levels import Entry, entries
-from overnight.manifest.places import InFile, Reporter
+from overnight.manifest.places import InFile, Place, Reporter
 from overnight.manifest.ranges import RangeProblem
 from overnight.manifest.shapes import GlobShape, LinesShape, RandomShape, RangeShape
 from overnight.manifest.yaml12 import Trail
@@ -79,6 +79,9 @@ class AxisReader:
             trail = (*entry.trail, at)
             if isinstance(value, str) and self._numeric(entry) and ranges.is_range(value):
                 found += self._numbers(entry, trail, value)
+            elif isinstance(value, str) and self._numeric(entry) and ranges.meant(value):
+                hint = f"did you mean {ranges.meant(value)}?"
+                self._reporter.at_value(trail, f'{entry.word}: "{value}" is no range', hint)
             elif isinstance(value, dict) and self._is_labelled(entry, value, trail):
                 choice = self._labelled(entry, value, trail)
                 self._check_label(value["label"], trail, labels)
@@ -86,7 +89,19 @@ class AxisReader:
             else:
                 choice = self._checker.setting(entry.raw, entry.word, value, trail)
                 found += [choice] if choice is not None else []
+        self._check_doubles(found)
         return found
+
+    def _check_doubles(self, choices: Iterable[Choice]) -> None:
+        """Tell labels that another entry has as its value: nobody could say which of the two a
+        condition means."""
+        values = {c.value: c for c in choices if isinstance(c.value, str) and not c.bare}
+        for choice in choices:
+            other = values.get(choice.label or "")
+            if other is not None and other is not choice and other.label != choice.label:
+                message = f'"{choice.label}" is the label of one value, and another value too'
+                problem = other.place.problem(message, "let each word mean one of them")
+                self._reporter.problems.append(problem)
 
     def _is_labelled(self, entry: Entry, value: Mapping[str, Any], trail: Trail) -> bool:
         """Whether a mapping is a value with a label, and not a value that is a mapping.
@@ -98,7 +113,12 @@ class AxisReader:
             return True
         if "set" in value and not odd:
             self._reporter.at_key((*trail, "set"), "a bundle needs a label", "write label: Film")
-        elif "label" in value:
+        elif list(value) == ["label"]:
+            hint = "write value: beside it, or set: and what it sets"
+            self._reporter.at_key((*trail, "label"), "this label has nothing to stand for", hint)
+        elif "label" not in value:
+            self._check_misspelt_label(value, trail)
+        else:
             meant = {key: nearest(key, _PARTS[1:]) for key in odd}
             for key, word in meant.items():
                 if "set" in value or "value" in value or word is not None:
@@ -106,6 +126,14 @@ class AxisReader:
                     message = f'there is no key "{key}" in a value with a label'
                     self._reporter.at_key((*trail, key), message, hint)
         return False
+
+    def _check_misspelt_label(self, value: Mapping[str, Any], trail: Trail) -> None:
+        """Tell ``{lable: Film, value: …}``, which would be a value that is a mapping."""
+        words = {key: nearest(key, _PARTS) for key in value}
+        wrong = next((key for key, word in words.items() if word == "label"), None)
+        if wrong is not None and {"value", "set"} & {*words.values()}:
+            message = f'there is no key "{wrong}" in a value with a label'
+            self._reporter.at_key((*trail, wrong), message, 'did you mean "label"?')
 
     def _labelled(self, entry: Entry, value: Mapping[str, Any], trail: Trail) -> Choice | None:
         label = value["label"]
@@ -181,7 +209,9 @@ class AxisReader:
             self._reporter.at_value(entry.trail, f"{entry.word} must be a list", hint)
             return []
         if not ranges.is_range(text):
+            close = ranges.meant(text)
             hint = "write a list, or a range: 8-14 (+2), 0.6-2 [8], or 1, 2, .., 10"
+            hint = f"did you mean {close}? Otherwise {hint}" if close else hint
             message = f"{entry.word} must be a list, and this text is no range"
             self._reporter.at_value(entry.trail, message, hint)
             return []
@@ -275,8 +305,7 @@ class AxisReader:
             return []
         found = []
         for at, line in lines:
-            value = self._typed(entry, line)
-            choice = self._checker.choice(entry.raw, entry.word, value, InFile(path, at, line))
+            choice = self._line(entry, line, InFile(path, at, line))
             found += [choice] if choice is not None else []
         return found
 
@@ -306,16 +335,18 @@ class AxisReader:
             )
             return None
 
-    def _typed(self, entry: Entry, line: str) -> Any:
-        """A line for an input that is no text: the number or the word that it spells."""
-        if entry.raw is None:
-            return line
+    def _line(self, entry: Entry, line: str, place: Place) -> Choice | None:
+        """One line of a file; for an input that is no text, the number or the word it spells."""
         from overnight.manifest.rows import CellProblem, cast
 
+        kind = None if entry.raw is None else self._model.by_name[entry.raw].kind
         try:
-            return cast(line, self._model.by_name[entry.raw].kind)
-        except CellProblem:
-            return line  # the check of the value tells it
+            value = line if kind is None else cast(line, kind)
+        except CellProblem as error:
+            problem = place.problem(f"{entry.word}: {error}", error.hint)
+            self._reporter.problems.append(problem)
+            return None
+        return self._checker.choice(entry.raw, entry.word, value, place)
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:

@@ -101,7 +101,7 @@ class Rows:
                 found: list[Step] = []
                 is_good = True
                 for word, maker in makers:
-                    value = values[word]
+                    value = values.get(word)  # a line of JSON has what it likes
                     if value is None:
                         continue
                     step = maker.known.get(value) if type(value) is str else None

@@ -90,12 +90,29 @@ class ConditionReader:
             place = self._reporter.value_place(here)
             if not wanted:
                 found.append(place.problem(f"{word} has no value here", "name one, or several"))
-            for at, one in enumerate(wanted):
-                if isinstance(value, list):
-                    place = self._reporter.value_place((*here, at))
-                found += _never(word, one, name, place)
+            if isinstance(value, list):
+                found += self._several(word, wanted, name, here)
+            else:
+                found += _never(word, wanted[0], name, place)
             clauses.append(Clause(identity, tuple(wanted)))
         return Condition(self._reporter.value_place(trail), tuple(clauses))
+
+    def _several(self, word: str, wanted: list[Any], known: Known, trail: Trail) -> list[Problem]:
+        """What is wrong with a list of values as a whole. Where the block has some of them the
+        condition holds for these, and the others may be meant for other blocks."""
+        places = [(*trail, at) for at in range(len(wanted))]
+        never = [
+            _never(word, one, known, self._reporter.value_place(place))
+            for one, place in zip(wanted, places, strict=True)
+        ]
+        if all(never):
+            return [problem for problems in never for problem in problems]
+        for place, problems in zip(places, never, strict=True):
+            if problems:
+                self._unmet.setdefault(place, problems)  # once, not for every block
+            else:
+                self._met.add(place)
+        return []
 
     def _known(
         self, word: str, names: Names, place: Place, found: list[Problem]

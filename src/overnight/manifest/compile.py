@@ -176,7 +176,8 @@ def _limits(
 def _what_makes_jobs(shape: ManifestShape) -> Trail:
     if shape.jobs:
         return ("jobs",)
-    parts = (("matrix", shape.matrix), ("zip", shape.zip), ("rows", shape.rows))
+    parts = [("matrix", shape.matrix), ("zip", shape.zip), ("rows", shape.rows)]
+    parts.append(("inputs", shape.inputs))  # a prompt with variants
     return next(((key,) for key, value in parts if value), ())
 
 
@@ -188,7 +189,11 @@ def _check_size(
         return
     total = sum(block.most() for block in blocks)
     limit, problem = most[0]
-    if total > limit:
+    alone = next((block for block in blocks if block.name and block.most() > limit), None)
+    if alone is not None:
+        message = f"this block makes {alone.most():,} jobs; a manifest may have {limit:,}"
+        reporter.problems.append(alone.place.problem(message, problem.hint))
+    elif total > limit:
         message = f"this makes {total:,} jobs; a manifest may have {limit:,}"
         reporter.problems.append(replace(problem, message=message))
     counts = [block.count() for block in blocks]

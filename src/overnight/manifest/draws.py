@@ -64,11 +64,12 @@ class Domain:
 
 
 def domain(spec: InputSpec | None, name: str) -> Domain:
-    """What an input may be, by its schema; a whole number of 32 bits for a variable.
+    """What an input may be, by its schema; a whole number of 32 bits for a variable, and for an
+    input of which nothing is known.
 
     Raises :class:`DrawProblem` for inputs of which no value can be made up.
     """
-    if spec is None:
+    if spec is None or (spec.kind is Kind.ANY and not spec.enum):
         return Domain(LARGEST + 1)
     if spec.enum:
         return Domain(len(spec.enum), options=spec.enum)

@@ -82,11 +82,12 @@ class _BlockStream:
         if recipe.is_plain and self._block.sample is None:
             yield from recipe.plain_jobs(self._dimensions, position, self._told)
             return
+        start = position
         for draft, forced in self._chosen():
             for spec in self._made(position, draft, forced):
                 position += 1
                 yield spec
-        self._note_exclude()
+        self._note_exclude(is_empty=position == start)
         for inclusion in self._block.include:
             draft = recipe.draft([recipe.layout.step(inclusion.sets.items())])
             for spec in self._made(position, draft, None):
@@ -115,10 +116,15 @@ class _BlockStream:
         if block.rows is not None:
             rows = block.rows.cells(recipe.layout, self._told)
         picky = bool(block.exclude or block.rules)
+        found = False
         for row in rows:
+            found = True
             for draft in recipe.drafts(self._dimensions, row):
                 if not picky or self._accepted(draft):
                     yield draft
+        if not found and block.rows is not None:
+            message = "no row of this table is left, so these are no jobs"
+            self._noted(block.rows.place.problem(message, "look at the file, and at where:"))
 
     def _accepted(self, draft: Draft) -> bool:
         """Whether a combination is not excluded; the rules that it meets are applied then."""
@@ -135,9 +141,13 @@ class _BlockStream:
             return False
         return True
 
-    def _note_exclude(self) -> None:
+    def _note_exclude(self, *, is_empty: bool) -> None:
         if self._block.sample is not None:
             return  # not every combination was looked at
+        if is_empty and any(self._hits):
+            message = "this leaves no combination over"
+            first = next(c for c, hits in zip(self._block.exclude, self._hits, strict=True) if hits)
+            self._noted(first.place.problem(message, "exclude less"))
         for condition, hits in zip(self._block.exclude, self._hits, strict=True):
             if not hits:
                 message = "this excludes nothing: no combination meets it"

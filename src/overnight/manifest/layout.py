@@ -40,7 +40,8 @@ class Layout:
         self.slots = {raw: slot for slot, raw in enumerate(sorted(self.raws))}
         self.optional = [raw for raw in self.raws if raw not in sure]
         self.varying = {axis.identity for group in block.dimensions for axis in group.axes}
-        self.varying.update(block.rows.identities if block.rows is not None else ())
+        self.columns = frozenset(block.rows.identities if block.rows is not None else ())
+        self.varying |= self.columns
         named = self.varying.union(*(inclusion.sets for inclusion in block.include))
         place = {spec.name: at for at, spec in enumerate(block.model.inputs)}
         # Variables by name, then inputs in the schema's order: a key must not tell how the axes

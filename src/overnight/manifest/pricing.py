@@ -64,8 +64,9 @@ class _Calculation:
         try:
             price = self._expression.number(named)
         except ExpressionProblem as error:
-            shown = ", ".join(f"{name} is {value}" for name, value in named.items())
-            raise ExpressionProblem(f"{error} (where {shown})", error.hint) from None
+            shown = ", ".join(f"{name} is {str(value)[:40]}" for name, value in named.items())
+            message = f"{error} (where {shown})" if shown else str(error)
+            raise ExpressionProblem(message, error.hint) from None
         if not 0 <= price <= HIGHEST_PRICE:
             message = f"the price comes out as {price:g}; it must be from 0 to {HIGHEST_PRICE:,}"
             raise ExpressionProblem(message, "check the expression with the values of a job")

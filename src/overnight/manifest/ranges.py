@@ -32,11 +32,13 @@ _PLACES = 5
 _NUMBER = r"(-?[0-9]{1,15}(?:\.[0-9]{1,12})?)"
 _SIZE = r"([0-9]{1,15}(?:\.[0-9]{1,12})?)"
 _STEPPED = re.compile(rf"\s*{_NUMBER}\s*-\s*{_NUMBER}\s*\(\s*([+-])\s*{_SIZE}\s*\)\s*")
-_SPACED = re.compile(rf"\s*{_NUMBER}\s*-\s*{_NUMBER}\s*\[\s*([0-9]{{1,9}})\s*\]\s*")
+_SPACED = re.compile(rf"\s*{_NUMBER}\s*-\s*{_NUMBER}\s*\[\s*([0-9]{{1,15}})\s*\]\s*")
 _CONTINUED = re.compile(
     rf"\s*(-?[0-9.]+(?:\s*,\s*-?[0-9.]*[0-9])*)\s*,\s*(?:\.\.\.?|…)\s*,\s*{_NUMBER}\s*"
 )
 _ALONE = re.compile(_NUMBER)
+_DASHES = str.maketrans("\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}", "---")
+"""Signs that editors and telephones write in place of a hyphen."""
 
 
 class RangeProblem(ValueError):
@@ -54,6 +56,22 @@ def is_range(text: str) -> bool:
     if _STEPPED.fullmatch(text) or _SPACED.fullmatch(text):
         return True
     return _beginning(text) is not None
+
+
+def meant(text: str) -> str | None:
+    """The range that a text seems to mean although it is none: without its step, or with dots or
+    a longer dash in place of the hyphen."""
+    if len(text) > _LONGEST or is_range(text):
+        return None
+    plain = re.sub(r"\.\.\.?|…", "-", text.translate(_DASHES))
+    candidates = (plain, f"{plain} (+1)", f"{plain} (-1)")
+    for candidate in map(str.strip, candidates):
+        try:
+            read_range(candidate)
+        except RangeProblem:
+            continue
+        return candidate
+    return None
 
 
 def read_range(text: str, *, whole: bool = False) -> list[int | float]:
@@ -184,7 +202,7 @@ def _values(start: Decimal, step: Fraction, count: int, whole: bool) -> list[int
 def _check_count(count: int) -> None:
     if count > MOST_VALUES:
         message = f"the range has {count:,} values; {MOST_VALUES:,} are allowed"
-        raise RangeProblem(message, "take a larger step")
+        raise RangeProblem(message, "take a larger step, or fewer values")
 
 
 def _rounded(value: Fraction, step: Fraction) -> float:

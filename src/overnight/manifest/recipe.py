@@ -191,7 +191,9 @@ class Recipe:
         try:
             return namer.path(named, key=key, block=block, index=position + 1, repeat=repeat)
         except TemplateProblem as error:
-            raise JobProblem(place.problem(str(error), error.hint)) from None
+            shown = ", ".join(f"{n} is {str(v)[:40]!r}" for n, v in named.items())
+            message = f"{error} (where {shown})" if shown else str(error)
+            raise JobProblem(place.problem(message, error.hint)) from None
 
     def _price(self, inputs: Mapping[str, Any]) -> float | None:
         pricer, place = self._block.pricer, self._block.price_place

@@ -103,14 +103,24 @@ def _problem(document: Document, details: ErrorDetails) -> Problem:
     trail = _trail(details)
     kind = details["type"]
     if kind == "extra_forbidden":
-        name, known = str(trail[-1]), _keys_at(tuple(details["loc"][:-1]))
-        close = nearest(name, known)
-        close_or_all = f'did you mean "{close}"?' if close else f"known keys: {', '.join(known)}"
-        message = f'there is no key "{name}" here'
-        return document.problem(document.keys[trail], message, close_or_all)
+        message = f'there is no key "{trail[-1]}" here'
+        return document.problem(document.keys[trail], message, _other_key(document, details))
     if kind == "missing":
         return _missing(document, trail)
     return document.problem(document.values[trail], *_sentence(trail, details))
+
+
+def _other_key(document: Document, details: ErrorDetails) -> str:
+    """What may have been meant by a key that there is not."""
+    trail = _trail(details)
+    name, shape = str(trail[-1]), _shape_at(tuple(details["loc"][:-1]))
+    known = _keys(shape)
+    close = nearest(name, (key for key in known if (*trail[:-1], key) not in document.keys))
+    if close is not None:
+        return f'did you mean "{close}"?'
+    if shape is BlockShape and name in _keys(ManifestShape):
+        return f"{name} is for the whole manifest; write it at the top level"
+    return f"known keys: {', '.join(known)}"
 
 
 def _missing(document: Document, trail: Trail) -> Problem:
@@ -155,9 +165,12 @@ _SHAPES: dict[str, type[Shape]] = {
 """The shape of what stands under a key, or in a list under it."""
 
 
-def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
+def _shape_at(loc: tuple[int | str, ...]) -> type[Shape]:
     words = [step for step in loc if isinstance(step, str)]
-    shape = _SHAPES[words[-1]] if words else ManifestShape
+    return _SHAPES[words[-1]] if words else ManifestShape
+
+
+def _keys(shape: type[Shape]) -> list[str]:
     return [part.alias or name for name, part in shape.model_fields.items()]
 
 
@@ -205,6 +218,14 @@ _EXAMPLES = {
     "sample": "{n: 500, seed: 7}",
 }
 """Mappings that people may take for a single value."""
+_LISTS = {
+    "zip": "[{prompt: [Rain, Snow], seed: [7, 42]}]",
+    "jobs": "[{name: first}, {name: second}]",
+    "rules": "[{when: {style: Anime}, set: {steps: 14}}]",
+    "exclude": "[{style: Anime, steps: 6}]",
+    "include": "[{style: Anime, steps: 20}]",
+}
+"""Lists of mappings that people may take for a single mapping."""
 
 
 def _sentence(trail: Trail, details: ErrorDetails) -> tuple[str, str | None]:
@@ -240,7 +261,7 @@ def _no_form(trail: Trail, name: str, value: object) -> tuple[str, str | None]:
         return f"{name} must be a mapping of names and values, or an expression", hint
     if value is None:
         return f"{name} is empty, but it must be a list", "leave the key out if it has nothing"
-    return f"{name} must be a list", _as_list(value)
+    return f"{name} must be a list", _as_list(name, value)
 
 
 def _not_listed(name: str, value: object) -> tuple[str, str]:
@@ -256,7 +277,7 @@ def _not_listed(name: str, value: object) -> tuple[str, str]:
 
 def _type_hint(name: str, kind: str, value: object) -> str | None:
     if kind == "list_type":
-        return _as_list(value)
+        return _as_list(name, value)
     if isinstance(value, list | dict):
         return None
     if kind == "model_type" and name in _EXAMPLES:
@@ -275,7 +296,9 @@ def _name(trail: Trail) -> str:
     return f"{parent}.{last}" if isinstance(parent, str) and parent not in _PLAIN_PARENTS else last
 
 
-def _as_list(value: object) -> str | None:
+def _as_list(name: str, value: object) -> str:
+    if name in _LISTS:
+        return f"write a dash before each entry, or {name}: {_LISTS[name]}"
     if isinstance(value, dict):
         return "write its values as [first, second], or one on each line after a dash"
     return f"write it as a list: [{value}]"

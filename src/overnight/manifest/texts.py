@@ -11,6 +11,7 @@ from overnight.manifest.block import Choice
 from overnight.manifest.draft import Draft, JobProblem
 from overnight.manifest.fingerprint import fragment
 from overnight.manifest.layout import Layout
+from overnight.manifest.problems import Problem
 from overnight.manifest.prompts import filled
 from overnight.manifest.template import Template, TemplateProblem
 
@@ -75,7 +76,7 @@ class TextMaker:
         values = self._values(choice, draft)
         places = [forced[raw]] if raw in forced else range(choice.variants.count)
         for place in places:
-            yield self._checked(raw, choice, values, choice.variants.text(place))
+            yield self._checked(raw, choice, draft, values, choice.variants.text(place))
 
     def _filled(self, raw: str, choice: Choice, draft: Draft) -> _Text:
         """A template's text. Texts that come again, because other axes are multiplied with what
@@ -84,16 +85,16 @@ class TextMaker:
         template = choice.template
         assert template is not None
         if draft.place is not None or len(values) < len(template.names):
-            return self._checked(raw, choice, values)  # rows seldom say the same twice
+            return self._checked(raw, choice, draft, values)  # rows seldom say the same twice
         mark = (raw, template.source, *values.values())
         for value in values.values():
             if type(value) is not str:  # 1, 1.0 and true would be one mark
-                return self._checked(raw, choice, values)
+                return self._checked(raw, choice, draft, values)
         found = self._made.get(mark)
         if found is None:
             if len(self._made) >= _REMEMBERED:
                 self._made.clear()
-            found = self._made[mark] = self._checked(raw, choice, values)
+            found = self._made[mark] = self._checked(raw, choice, draft, values)
         return found
 
     def _values(self, choice: Choice, draft: Draft) -> dict[str, Any]:
@@ -111,8 +112,22 @@ class TextMaker:
             if identity in values and identity not in pending
         }
 
+    def _failed(self, raw: str, choice: Choice, draft: Draft, problem: Problem) -> Problem:
+        """What is wrong with a text, told in the row that it takes its words from, if it does."""
+        template, row = choice.template, draft.place
+        if row is None or row is choice.place or template is None:
+            return problem
+        if self._layout.columns.isdisjoint(map(self.identity, template.names)):
+            return problem
+        return row.problem(f"{self._model.shortest(raw)}: {problem.message}", problem.hint)
+
     def _checked(
-        self, raw: str, choice: Choice, values: Mapping[str, Any], variant: str | None = None
+        self,
+        raw: str,
+        choice: Choice,
+        draft: Draft,
+        values: Mapping[str, Any],
+        variant: str | None = None,
     ) -> _Text:
         """A text as this job has it. Raises :class:`JobProblem`."""
         template, model = choice.template, self._model
@@ -124,11 +139,13 @@ class TextMaker:
                 text = template.render(values)
         except TemplateProblem as error:
             message = f"{error}{_where(template, values)}"
-            raise JobProblem(choice.place.problem(message, error.hint)) from None
-        problem = model.check(raw, text, shown=model.shortest(raw))
-        if problem is not None:
-            message = f"{problem.message}{_where(template, values)}"
-            raise JobProblem(choice.place.problem(message, problem.hint))
+            problem = choice.place.problem(message, error.hint)
+            raise JobProblem(self._failed(raw, choice, draft, problem)) from None
+        wrong = model.check(raw, text, shown=model.shortest(raw))
+        if wrong is not None:
+            message = f"{wrong.message}{_where(template, values)}"
+            problem = choice.place.problem(message, wrong.hint)
+            raise JobProblem(self._failed(raw, choice, draft, problem))
         return text, fragment(raw, text)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from overnight.catalog import AmbiguousAlias, Kind, Model, nearest
 from overnight.manifest.block import Axis, Choice, Group, Inclusion, Rule
+from overnight.manifest.cells import Column
 from overnight.manifest.checks import Checker
 from overnight.manifest.expressions import Expression, ExpressionProblem
 from overnight.manifest.levels import Draft
@@ -22,12 +23,19 @@ class Usage:
     """Checks the names of one block against what uses them."""
 
     def __init__(
-        self, reporter: Reporter, model: Model, names: Names, namer: NameTemplate | None
+        self,
+        reporter: Reporter,
+        model: Model,
+        names: Names,
+        namer: NameTemplate | None,
+        block: str,
     ) -> None:
         self._reporter = reporter
         self._model = model
         self._names = names
         self._namer = namer
+        # Several blocks may inherit what is wrong in only one of them.
+        self._shown_block = f'block "{block}"' if block else "the block"
 
     def check_names(
         self,
@@ -75,7 +83,7 @@ class Usage:
             if axis.raw is None and not bundles and axis.name not in used | missed:
                 message = (
                     f'"{axis.name}" is no input of {self._model.id}, '
-                    "and no text of the block uses it"
+                    f"and no text of {self._shown_block} uses it"
                 )
                 hint = meant(axis.name, [*sorted(used), *self._model.words], self._model)
                 self._reporter.at_key(varying[axis.name].trail, message, hint)
@@ -103,9 +111,11 @@ class Usage:
         possible: frozenset[str],
         constants: Mapping[str, Choice],
         include: Iterable[Inclusion],
+        columns: Iterable[Column],
         trail: Trail,
     ) -> None:
         """Inputs that every request must carry, and whole jobs that lack what a text asks for."""
+        words = [column.word for column in columns if column.raw is None]
         if not self._reporter.whole:
             return
         for raw in self._model.required:
@@ -115,7 +125,11 @@ class Usage:
                 message = f"{self._model.id} needs {shown}, and these jobs don't have it"
                 inputs = (*trail, "inputs")
                 here = inputs if self._reporter.has_key(inputs) else trail
-                self._reporter.at_key(here, message, f"write {name}: under inputs")
+                close = nearest(name, words)
+                hint = f"write {name}: under inputs"
+                if close is not None:
+                    hint = f"if the column is meant, write rename: {{{close}: {name}}} under rows"
+                self._reporter.at_key(here, message, hint)
         for inclusion in include:
             self._check_whole_job(inclusion, possible, constants)
 

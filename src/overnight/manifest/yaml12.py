@@ -113,7 +113,7 @@ def read(content: bytes, file: str) -> Document:
 def decode(content: bytes, file: str) -> str:
     """The text of a manifest; a byte order mark is dropped. Raises :class:`ManifestError`."""
     if len(content) > MAX_BYTES:
-        message = f"the file has {len(content):,} bytes; a manifest may have {MAX_BYTES:,}"
+        message = f"the file has more than {MAX_BYTES:,} bytes, the most a manifest may have"
         raise ManifestError([Problem(file, 0, 0, message, "split it into several files")])
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         hint = "save it as UTF-8 in your editor"
