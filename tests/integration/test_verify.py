@@ -30,7 +30,7 @@ from overnight.engine import provenance, repair
 from overnight.engine.report import Ending, Notice
 from overnight.providers.credentials import Account, CredentialsError
 from overnight.providers.redaction import Secret
-from overnight.store import views
+from overnight.store import queue, views
 from overnight.store.database import open_database
 from tests.night import MODEL, QUICK
 
@@ -45,6 +45,7 @@ class Clips:
     emulator: Emulator
     capture: Capture
     notices: list[Notice] = field(default_factory=list)
+    run: str = "{concurrency: 4, attempts: 2}"
 
     def manifest(self, seeds: int, **output: Any) -> None:
         lines = [
@@ -52,7 +53,7 @@ class Clips:
             "inputs: {image: RunComfy_examples_1235_1.png, prompt: Fog, num_frames: 81,",
             "  resolution: 480x480 (1:1)}",
             f"matrix: {{seed: {list(range(1, seeds + 1))}}}",
-            "run: {concurrency: 4, attempts: 2}",
+            f"run: {self.run}",
             f"output: {json.dumps({'dir': 'clips', **output})}",
         ]
         (self.folder / "jobs.yaml").write_text("\n".join(lines))
@@ -76,7 +77,8 @@ class Clips:
                 scope = views.all_batches(connection)
             token = Secret(self.emulator.settings.token)
             account = Account(self.emulator.base_url, token, "the test")
-            opened = session.opened(database, scope, account, session.Terms(), self.notices.append)
+            terms, notify = session.Terms(), self.notices.append
+            opened = session.opened(database, scope, account, terms, notify, lambda _: None)
             async with opened as worker, asyncio.timeout(60):
                 assert (await worker.run()).ending is Ending.DONE
         self.emulator.faults.clear()
@@ -213,11 +215,39 @@ async def test_a_suspect_is_bought_again_where_the_manifest_says_so(clips: Clips
     [tried] = [job for job in clips.listed("jobs") if job["attempts"] == 2]
     [detail] = clips.listed("show", tried["key"])
     assert [one["outcome"] for one in detail["history"]] == ["suspect", "collected"]
-    # Both files are kept, and both are on record.
+    # Both files are kept; the one that was replaced is no trouble any more, and no stray either.
     assert len(clips.files) == 3
     code, found, end = await clips.verify()
-    assert (code, end["whole"], end["suspect"], end["stray"]) == (3, 2, 1, 0)
-    assert found[0]["job"] == tried["id"]
+    assert (code, found, end["whole"]) == (0, [], 2)
+    Path(detail["artifacts"][0]["path"]).unlink()
+    code, found, end = await clips.verify(repair=True)
+    assert (code, found, end["repaired"]) == (0, [], 0)
+
+
+async def test_no_suspect_is_bought_again_for_more_than_the_batch_may_cost(clips: Clips) -> None:
+    """Six jobs at 5 cents, all of them bad, and 40 cents: two of them are tried once more."""
+    clips.run = "{concurrency: 4, attempts: 3, price: 0.05, limits: {cost: 0.4}}"
+    await clips.night(6, "submit:bad-clip,as=short", on_suspect="retry")
+    assert clips.accepted == 8
+    assert [job["state"] for job in clips.listed("jobs", "--suspect")] == ["succeeded"] * 6
+    kept = [notice.text for notice in clips.notices if "exceed limits.cost" in notice.text]
+    assert len(kept) == 6
+
+
+async def test_a_suspect_that_nobody_wants_any_more_is_not_bought_again(clips: Clips) -> None:
+    """The user cancels while the file is on its way."""
+
+    async def cancelled() -> None:
+        await clips.emulator.until(lambda ledger: ledger.calls[Call.MEDIA] > 0)
+        with open_database("overnight.db") as database, database.writing() as connection:
+            assert queue.cancel(connection, [1], now=1.0) == {"coming": 1}
+
+    cancelling = asyncio.create_task(cancelled())
+    await clips.night(1, "submit:bad-clip,as=black", "media:slow,delay=0.5", on_suspect="retry")
+    await cancelling
+    assert clips.accepted == 1
+    [job] = clips.listed("jobs", "--suspect")
+    assert (job["state"], job["cancel_requested"]) == ("succeeded", False)
 
 
 async def test_the_last_attempt_is_kept_whatever_it_is(clips: Clips) -> None:

@@ -135,3 +135,22 @@ def test_a_file_system_without_hard_links_will_do(
         (tmp_path / "a.mp4").write_text(str(number))
         put_aside(tmp_path / "a.mp4")
     assert names(tmp_path / ".changed") == ["a.mp4", "a~2.mp4"]
+
+
+def test_what_can_t_be_moved_does_not_stay_in_two_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_text("mine")
+    removed = Path.unlink
+
+    def unlink(self: Path, missing_ok: bool = False) -> None:
+        if self == path:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        removed(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    with pytest.raises(PermissionError):
+        put_aside(path)
+    assert path.read_text() == "mine"
+    assert names(tmp_path / ".changed") == []

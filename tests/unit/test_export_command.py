@@ -27,6 +27,7 @@ from overnight.cli.main import run
 from overnight.cli.output import Output
 from overnight.export import place
 from overnight.export import run as room
+from overnight.export.target import MARKER, opened
 from overnight.store.database import Database
 from tests.unit.cli_night import Capture, lines
 from tests.unit.export_batch import clip, failed, fill
@@ -606,6 +607,40 @@ def test_two_exports_never_write_to_one_folder(
     assert "Another export is writing" in capsys.readouterr().err
     os.close(handle)
     assert export() == Exit.DONE
+
+
+def test_links_become_copies_when_copies_are_asked_for(database: Database, tmp_path: Path) -> None:
+    out = fill(database, [clip(1)])
+    assert export("set", "files") == Exit.DONE
+    place = tmp_path / "set" / "seed1.mp4"
+    assert place.samefile(out / "seed1.mp4")
+    assert export("set", "files", "--copy") == Exit.DONE
+    assert not place.samefile(out / "seed1.mp4")
+    assert place.read_bytes() == (out / "seed1.mp4").read_bytes()
+    # A copy is as good as a link, and stays one.
+    assert export("set", "files") == Exit.DONE
+    assert not place.samefile(out / "seed1.mp4")
+
+
+@pytest.mark.parametrize("complete", [False, True], ids=["first", "again"])
+def test_an_export_that_is_turned_away_takes_nothing_from_the_other(
+    complete: bool, database: Database, tmp_path: Path, capsys: Capture
+) -> None:
+    """The one that has the folder reads the database still, and has written nothing yet."""
+    fill(database, [clip(1)])
+    root = tmp_path / "set"
+    if complete:
+        assert export() == Exit.DONE
+        choices = json.loads((root / MARKER).read_bytes())["request"]
+    else:
+        choices = {"any": "choices"}
+    with opened(root, choices) as target:
+        kept = target.scratch()
+        kept.write_text("gathered so far")
+        assert export() == Exit.ERROR
+        assert "Another export is writing" in capsys.readouterr().err
+        assert kept.read_text() == "gathered so far"
+        assert (root / MARKER).exists()
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -44,5 +44,10 @@ def _move(source: Path, target: Path) -> bool:
             return False
         source.rename(target)
         return True
-    source.unlink()
+    try:
+        source.unlink()
+    except OSError:
+        # It can't go, so it does not stay in two places either.
+        target.unlink()
+        raise
     return True

@@ -18,6 +18,7 @@ from overnight.artifacts import download, naming
 from overnight.artifacts.probe import Prober
 from overnight.engine import provenance
 from overnight.engine.polls import Polls
+from overnight.engine.report import Notice
 from overnight.engine.run import Run
 from overnight.engine.settle import (
     GONE_CONFIRMATIONS,
@@ -28,7 +29,7 @@ from overnight.engine.settle import (
 )
 from overnight.lifecycle import Event
 from overnight.providers import base
-from overnight.store import faults, files, names, queue, views
+from overnight.store import faults, files, names, queue, suspects, views
 from overnight.store.faults import Place
 from overnight.store.job import Job
 from overnight.store.queue import Facts, Overtaken
@@ -66,6 +67,8 @@ class Collector:
         """How many more files of each batch may be fetched now."""
         self._named: dict[Path, int] = {}
         """Names that manifests gave, without suffixes, each with the job that has it now."""
+        self._deciding = asyncio.Lock()
+        """One after the other buys again, so that no two spend what is left of a limit."""
 
     async def collect(self, job: Job) -> Job:
         """From ``collecting`` to wherever it leads; the job as the table has it then."""
@@ -100,8 +103,9 @@ class Collector:
         faults.reach(Place.BEFORE_COLLECTED)
         if self._sidecars:
             await self._keep_provenance(job)
-        if (why := await self._bought_again_for(job)) is not None:
-            return await self._record(job, Event.SUSPECT, polls, why)
+        async with self._deciding:
+            if (why := await self._bought_again_for(job)) is not None:
+                return await self._record(job, Event.SUSPECT, polls, why)
         collected = await self._record(job, Event.COLLECTED, polls)
         faults.reach(Place.COLLECTED)
         return collected
@@ -226,14 +230,27 @@ class Collector:
 
     async def _bought_again_for(self, job: Job) -> str | None:
         """What is wrong with the files, where the manifest says to buy others for that, and
-        another attempt is allowed."""
-        run = self._run
-        if run.batch_of(job).output.get("on_suspect") != "retry":
+        another attempt and what it costs are allowed, and the user still wants it."""
+        run, batch = self._run, self._run.batch_of(job)
+        if batch.output.get("on_suspect") != "retry":
             return None
         if job.tries >= run.policy(job).attempts:
             return None
+        if (await run.record(partial(views.current, job_id=job.id))).cancel_requested:
+            return None
         rows = await self._recorded(job)
-        return "; ".join(row.suspect for row in rows.values() if row.suspect) or None
+        why = "; ".join(row.suspect for row in rows.values() if row.suspect)
+        limit = batch.run.get("limits", {}).get("cost")
+        if not why or limit is None:
+            return why or None
+        if await run.record(partial(suspects.may_be_bought_again, job=job, limit=limit)):
+            return why
+        run.notify(
+            Notice(
+                f"{job.key}: {why}; kept, because another try might exceed limits.cost", "warning"
+            )
+        )
+        return None
 
     def _turn(self, job: Job) -> asyncio.Semaphore:
         if job.batch_id not in self._turns:

@@ -64,7 +64,7 @@ def bring(file: dict[str, Any], place: Path, scratch: Path, *, copy: bool) -> st
 
     Raises :class:`LeftOut` when the file is not what was recorded.
     """
-    if _is_right(place, file):
+    if _is_right(place, file) and not (copy and _is_shared(place, file)):
         return KEPT
     if copy:
         return _copied(source_of(file), file, place, scratch)
@@ -133,6 +133,14 @@ def _is_right(place: Path, file: dict[str, Any]) -> bool:
     if not S_ISREG(found.st_mode) or found.st_size != file["bytes"]:
         return False
     return digest_of(place) == str(file["sha256"])
+
+
+def _is_shared(place: Path, file: dict[str, Any]) -> bool:
+    """Whether what is in the place is the recorded file itself, under a second name."""
+    try:
+        return place.samefile(file["path"])
+    except OSError:
+        return False
 
 
 def _digest(path: Path) -> str:

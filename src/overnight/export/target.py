@@ -242,18 +242,26 @@ def opened(root: Path, request: dict[str, Any]) -> Iterator[Target]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            # What is there is the other one's, so nothing of it is tidied up.
             raise ExportError(f"Another export is writing to {root}. Wait for it to end.") from None
-        target = Target(root, request)
-        try:
-            target.begin()
-            yield target
-        finally:
-            target.close()
+        with _tidied(root, made):
+            target = Target(root, request)
+            try:
+                target.begin()
+                yield target
+            finally:
+                target.close()
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _tidied(root: Path, made: list[Path]) -> Iterator[None]:
+    try:
+        yield
     except BaseException:
         _tidy(root, made)
         raise
-    finally:
-        os.close(handle)
 
 
 def digest_of(path: Path) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, func, select, update
+from sqlalchemy import Connection, and_, exists, func, or_, select, update
 
 from overnight.lifecycle import State
 from overnight.store.errors import NotFound, readable
@@ -75,6 +75,9 @@ class Provenance:
 
 # --- what there is --------------------------------------------------------------------------------
 
+_OF_RESULT = or_(artifacts.c.attempt == jobs.c.attempt, jobs.c.state != State.SUCCEEDED.value)
+"""What an earlier attempt brought is the user's to keep or to delete once a later one succeeded."""
+
 _RECORDED = (
     select(
         artifacts.c.id,
@@ -103,7 +106,7 @@ _RECORDED = (
         attempts,
         and_(attempts.c.job_id == artifacts.c.job_id, attempts.c.number == artifacts.c.attempt),
     )
-    .where(IS_HOME)
+    .where(IS_HOME, _OF_RESULT)
     .order_by(artifacts.c.id)
 )
 
@@ -111,7 +114,8 @@ _RECORDED = (
 def recorded(
     connection: Connection, batch_ids: Sequence[int], *, after_id: int = 0, limit: int = PAGE
 ) -> list[RecordedFile]:
-    """Up to ``limit`` recorded files of these batches with an id above ``after_id``, by id."""
+    """Up to ``limit`` recorded files of these batches with an id above ``after_id``, by id; those
+    of earlier attempts only of jobs that have no later success."""
     query = _RECORDED.where(artifacts.c.id > after_id, jobs.c.batch_id.in_(batch_ids)).limit(limit)
     found = []
     for row in connection.execute(query):
@@ -126,9 +130,10 @@ def recorded(
 
 
 def count(connection: Connection, batch_ids: Sequence[int]) -> int:
-    """How many files of these batches are recorded."""
+    """How many files :func:`recorded` has of these batches."""
     query = select(func.count()).select_from(artifacts).join(jobs)
-    return connection.scalar(query.where(IS_HOME, jobs.c.batch_id.in_(batch_ids))) or 0
+    of_batches = jobs.c.batch_id.in_(batch_ids)
+    return connection.scalar(query.where(IS_HOME, _OF_RESULT, of_batches)) or 0
 
 
 def empty_handed(

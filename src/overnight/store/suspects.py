@@ -1,4 +1,5 @@
-"""How many jobs came home with a file that can't be what was asked for.
+"""Jobs that came home with a file that can't be what was asked for: how many, and whether the
+money for another try is there.
 
 Suspect files are few, and an index holds them alone, so counting them costs next to nothing.
 """
@@ -9,6 +10,9 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.sql import ColumnElement
 
 from overnight.lifecycle import State
+from overnight.store import spending
+from overnight.store.comparison import Expected
+from overnight.store.job import Job
 from overnight.store.tables import IS_SUSPECT, artifacts, jobs
 
 OF_SUCCESS: tuple[ColumnElement[bool], ...] = (
@@ -27,3 +31,19 @@ def by_batch(connection: Connection) -> dict[int, int]:
         .group_by(jobs.c.batch_id)
     )
     return {row[0]: row[1] for row in rows}
+
+
+def may_be_bought_again(connection: Connection, job: Job, limit: float) -> bool:
+    """Whether one more try of ``job`` surely keeps its batch within ``limit`` US dollars, counting
+    what it may have spent and what still waits. Where a price is unknown, it does not.
+
+    Reads every attempt of the batch.
+    """
+    price: float | None = connection.scalar(select(jobs.c.price).where(jobs.c.id == job.id))
+    waiting = spending.pending(connection, [job.batch_id]).get(job.batch_id, Expected())
+    if price is None or waiting.unpriced:
+        return False
+    dollars = spending.spent(connection, job.batch_id).dollars + waiting.dollars + price
+    # Sums of floats differ in the decimals behind.
+    over: float = round(dollars - limit, 6)
+    return over <= 0
