@@ -169,6 +169,29 @@ async def test_a_cancel_from_another_terminal_reaches_the_provider(tmp_path: Pat
         assert await shell.states() == {"succeeded": 1, "cancelled": 1}
 
 
+async def test_a_batch_that_gets_jobs_while_another_is_worked_on_is_worked_on_too(
+    tmp_path: Path,
+) -> None:
+    async with Emulator(Settings(service=Span(4.0, 4.0))) as emulator:
+        shell = Shell(tmp_path, emulator)
+        manifest = tmp_path / "jobs.yaml"
+        shell.manifest(1)
+        assert (await shell.run("load", "jobs.yaml")).code == 0
+        assert (await shell.run("cancel", "--all", "--yes")).code == 0
+        manifest.write_text(manifest.read_text("utf-8").replace("name: night", "name: other"))
+        assert (await shell.run("load", "jobs.yaml")).code == 0
+        working = await shell.start("work")
+        async with asyncio.timeout(PATIENCE):
+            await emulator.until(lambda ledger: len(ledger.accepted) == 1)
+        done = await shell.run("retry", "--batch", "night", "--state", "cancelled", "--yes")
+        assert "works on that batch, it goes on with them by itself" in done.out
+        end = await shell.end(working)
+        assert end.code == 0
+        for name in ("night", "other"):
+            assert f"{name}: 1 succeeded, 0 failed, 0 unknown (of 1 job)." in end.out
+        assert len(emulator.ledger.accepted) == 2
+
+
 async def test_a_reader_that_has_had_enough_gets_no_complaint(shell: Shell) -> None:
     shell.manifest(2)
     assert (await shell.run("load", "jobs.yaml")).code == 0

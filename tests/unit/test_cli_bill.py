@@ -98,6 +98,15 @@ def test_sums_of_floats_are_no_reason_to_refuse() -> None:
     assert Limit(1000.0, Cost(), cost).kept
 
 
+def test_a_limit_names_what_it_can_not_count() -> None:
+    limit = Limit(1.0, Cost(0.1, 2, 3), Cost(0.2, 4))
+    assert limit.kept
+    assert limit.sentence() == (
+        "limits.cost allows $1.00, $0.10 of it spent already, and what 3 earlier attempts cost is "
+        "unknown and not counted; this keeps to it."
+    )
+
+
 def test_a_limit_counts_what_was_spent() -> None:
     limit = Limit(1.0, Cost(0.9, 9), Cost(0.2, 2))
     assert not limit.kept

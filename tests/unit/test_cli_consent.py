@@ -16,6 +16,7 @@ from overnight.cli import run as verbs
 from overnight.cli.exits import Exit
 from overnight.cli.main import run
 from overnight.lifecycle import Event, State
+from overnight.store import leases
 from overnight.store.database import open_database
 from overnight.store.tables import batches
 from tests.unit.cli_manifest import MANIFEST, MODEL, fetched, loaded, planned, said, write
@@ -161,6 +162,15 @@ def test_nothing_over_the_limit_is_put_before_a_worker(
 
 
 @pytest.mark.usefixtures("worker")
+def test_nobody_is_sent_to_work_while_a_worker_runs(home: Path, capsys: Capture) -> None:
+    write(home, (home / "jobs.yaml").read_text("utf-8").replace("[1, 2]", "[1]"))
+    assert run(["load", "jobs.yaml", "--prune"]) == Exit.DONE
+    said = capsys.readouterr().err
+    assert "3 jobs of tiny: 0 new, 3 there already." in said
+    assert "overnight work" not in said
+
+
+@pytest.mark.usefixtures("worker")
 def test_what_submits_nothing_more_is_allowed_beside_a_worker() -> None:
     set_limit(0.01)
     assert run(["resolve", "--all", "--give-up"]) == Exit.DONE
@@ -206,10 +216,10 @@ def test_what_is_worth_knowing_is_said_before_anything_is_paid_for(
 ) -> None:
     write(home, MANIFEST.replace(", seed: 7", ""))
     [note] = planned(capsys)["notes"]
-    assert (note["line"], "seed is left open" in note["message"]) == (9, True)
+    assert (note["line"], "seed is left open" in note["message"]) == (10, True)
     assert run(["load", "jobs.yaml", "--json"]) == Exit.DONE
     captured = capsys.readouterr()
-    assert "Note: jobs.yaml:9" in captured.err
+    assert "Note: jobs.yaml:10" in captured.err
     load, notice = [json.loads(text) for text in captured.out.splitlines()]
     assert (load["event"], notice["event"], notice["level"]) == ("load", "notice", "warning")
     assert notice["text"] in captured.err
@@ -241,6 +251,23 @@ def test_prune_cancels_what_is_gone_and_was_never_submitted(home: Path, capsys: 
     assert "and 1 of them was cancelled." in captured.err
     with open_database("overnight.db") as database:
         assert states(database, "tiny") == {"pending": 3, "queued": 1, "cancelled": 1}
+
+
+@pytest.mark.parametrize("how", [[], ["--dry-run"]])
+def test_what_was_cancelled_and_comes_back_is_told(
+    how: list[str], home: Path, capsys: Capture
+) -> None:
+    loaded(capsys)
+    write(home, MANIFEST.replace("[1, 2]", "[1]"))
+    loaded(capsys, "--prune")
+    write(home, MANIFEST)
+    assert run(["load", "jobs.yaml", *how]) == Exit.DONE
+    assert (
+        "2 jobs of the manifest were cancelled before and will not be submitted; "
+        "`overnight retry --state cancelled --batch tiny` brings them back."
+    ) in capsys.readouterr().err
+    assert run(["load", "jobs.yaml", "--json", *how]) == Exit.DONE
+    assert json.loads(capsys.readouterr().out)["cancelled"] == 2
 
 
 def test_a_dry_run_says_what_loading_would_do(home: Path, capsys: Capture) -> None:
@@ -295,6 +322,54 @@ def test_a_run_says_the_cost_before_it_asks(
     [before] = asked
     assert "5 jobs to submit, which may be paid for" in before
     assert "Cost: $0.30 (run.price: $0.06 a job). Time: not known yet." in before
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        ("", "now it is 8 jobs for $0.48, and you were told of 5 jobs for $0.30"),
+        (", limits: {cost: 0.40}", "limits.cost allows $0.40; this would cost $0.48"),
+    ],
+)
+def test_what_is_loaded_while_the_question_stands_is_not_agreed_to(
+    limit: str, reason: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    text = MANIFEST.replace("price: 0.06", f"price: 0.06{limit}")
+
+    def yes_after_a_load(*_: object, **__: object) -> bool:
+        write(home, text.replace("seed: [1, 2]", "seed: [1, 2, 3]").replace("seed: 7", "seed: 8"))
+        assert run(["load", "jobs.yaml"]) == Exit.DONE
+        return True
+
+    write(home, text)
+    monkeypatch.setenv("RUNCOMFY_API_TOKEN", "tok-1234")
+    monkeypatch.setattr(verbs, "can_ask", lambda: True)
+    monkeypatch.setattr("click.confirm", yes_after_a_load)
+    assert run(["run", "jobs.yaml"]) == Exit.USAGE
+    said = capsys.readouterr().err
+    assert reason in said
+    assert "Nothing was submitted" in said
+    with open_database("overnight.db") as database:
+        assert states(database, "tiny") == {State.PENDING.value: 8}
+        with database.reading() as connection:
+            assert leases.holder(connection, time.time()) is None
+
+
+@pytest.mark.usefixtures("worker")
+def test_only_the_jobs_that_were_asked_about_are_retried(
+    monkeypatch: pytest.MonkeyPatch, worker: Night
+) -> None:
+    def yes_after_another_failure(*_: object, **__: object) -> bool:
+        [third] = worker.claim(1, 1)
+        worker.move(worker.move(third, Event.ACCEPTED, request_id="req-3"), Event.GONE)
+        return True
+
+    monkeypatch.setattr("overnight.cli.rehearsal.can_ask", lambda: True)
+    monkeypatch.setattr("click.confirm", yes_after_another_failure)
+    set_limit(5.0)
+    assert run(["retry"]) == Exit.DONE
+    with open_database("overnight.db") as database:
+        assert states(database, "tiny") == {"pending": 3, "failed": 1, "unknown": 1}
 
 
 def test_without_a_terminal_the_cost_is_in_the_refusal(capsys: Capture) -> None:

@@ -71,7 +71,7 @@ def test_the_fields_of_an_attempt_are_documented() -> None:
 
 def test_the_fields_of_loading_and_of_the_bill_are_documented() -> None:
     rows = dict(re.findall(r"^\| `(load|plan)` \| (.+) \|$", section("JSON"), re.MULTILINE))
-    figures = Figures("b", 1, 2, 3, 4, 5, 6)
+    figures = Figures("b", 1, 2, 3, 4, 5, 6, 7)
     bill = Bill([], Forecast({}, {}, 1))
     for event, known in (("load", figures.fields()), ("plan", bill.fields())):
         assert set(names([rows[event]])) - {"--prune"} == set(known) - {"event"}

@@ -95,6 +95,12 @@ def test_an_unknown_model_writes_nothing(home: Path, capsys: Capture) -> None:
     assert "overnight models --refresh" in capsys.readouterr().err
 
 
+def test_a_file_in_the_place_of_a_model(home: Path, capsys: Capture) -> None:
+    assert run(["init", "night.yaml"]) == Exit.USAGE
+    assert "overnight init -o night.yaml" in capsys.readouterr().err
+    assert names(home) == set()
+
+
 def test_a_schema_file_needs_no_provider(home: Path, capsys: Capture) -> None:
     given = {"properties": {"prompt": {"type": "string"}}, "required": ["prompt"]}
     (home / "s.json").write_text(json.dumps(given))

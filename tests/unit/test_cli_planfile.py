@@ -167,6 +167,28 @@ def test_a_plan_prunes_when_it_was_made_so(home: Path, capsys: Capture) -> None:
     assert jobs_there() == {"pending": 3, "cancelled": 2}
 
 
+def test_a_plan_submits_nothing_that_others_have_loaded_since(home: Path, capsys: Capture) -> None:
+    plan = made(capsys)
+    write(home, MANIFEST.replace("[1, 2]", "[1, 2, 3]"))
+    loaded(capsys)
+    said = refused(capsys, "run", str(plan), "--yes")
+    assert "2 jobs of tiny would be submitted beside those of plan.json" in said
+    again = made(capsys, "again.json")
+    assert run(["load", str(again)]) == Exit.DONE
+    assert run(["load", str(again)]) == Exit.DONE
+
+
+def test_a_plan_submits_nothing_that_was_retried_since(home: Path, capsys: Capture) -> None:
+    loaded(capsys)
+    assert run(["cancel", "--all", "--yes"]) == Exit.DONE
+    write(home, MANIFEST.replace("[1, 2]", "[1, 2, 3]"))
+    plan = made(capsys)
+    assert run(["load", str(plan)]) == Exit.DONE
+    assert run(["retry", "--state", "cancelled"]) == Exit.DONE
+    said = refused(capsys, "load", str(plan))
+    assert "5 jobs of tiny would be submitted beside those of plan.json" in said
+
+
 def test_a_plan_holds_what_was_told(home: Path, capsys: Capture) -> None:
     plan = json.loads(made(capsys, "plan.json", "--max-jobs", "50").read_text("utf-8"))
     assert (plan["overnight_plan"], plan["batch"], plan["max_jobs"]) == (1, "tiny", 50)

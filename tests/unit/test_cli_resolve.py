@@ -223,7 +223,7 @@ def test_a_request_of_another_job_can_not_be_adopted(database: Database, capsys:
 @pytest.mark.usefixtures("beside_a_worker")
 def test_a_living_worker_goes_on_with_it(capsys: Capture) -> None:
     assert run(["resolve", "1", "--resubmit"]) == Exit.DONE
-    assert "The worker (process" in capsys.readouterr().out
+    assert "works on that batch, it goes on with it by itself" in capsys.readouterr().out
 
 
 # --- status ---------------------------------------------------------------------------------------

@@ -32,7 +32,10 @@ def test_a_wish_to_cancel_is_not_overwritten_by_a_worker_that_has_not_seen_it(
     queue.cancel(connection, [job.id], now=5.0)
     # The worker's own object was read before the wish.
     walk(connection, job, event)
-    assert [wanted.id for wanted in views.to_cancel(connection, 1)] == [job.id]
+    assert views.current(connection, job.id).cancel_requested
+    # There is nothing to ask a provider that is done with it.
+    asked = [] if event is Event.FINISHED else [job.id]
+    assert [wanted.id for wanted in views.to_cancel(connection, 1)] == asked
 
 
 @pytest.mark.parametrize(

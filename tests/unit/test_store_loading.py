@@ -21,7 +21,7 @@ def test_loading_twice_adds_nothing(database: Database) -> None:
 def test_what_left_the_manifest_is_counted_and_stays(database: Database) -> None:
     load(database, 10)
     assert load(database, 4) == loading.Loaded(
-        1, new=0, existing=4, repeated=0, gone=6, gone_pending=6
+        1, new=0, existing=4, repeated=0, gone=6, gone_pending=6, gone_waiting=6
     )
     with database.reading() as connection:
         assert views.all_batches(connection)[0].total == 10

@@ -236,11 +236,14 @@ def test_cancel_stops_what_rests_and_marks_what_is_remote(connection: Connection
     collecting = moved(connection, collecting, Event.ACCEPTED, request_id="r2")
     collecting = moved(connection, collecting, Event.FINISHED)
     everything = views.ids(connection, views.Filter())
-    assert queue.cancel(connection, everything, now=5.0) == {"cancelled": 8, "asked": 1, "left": 1}
+    done = queue.cancel(connection, everything, now=5.0)
+    assert done == {"cancelled": 8, "asked": 1, "coming": 1}
     assert [job.id for job in views.to_cancel(connection, 1)] == [remote.id]
-    assert queue.cancel(connection, everything, now=5.0) == {"asked": 1, "left": 9}
+    assert queue.cancel(connection, everything, now=5.0) == {"asked": 1, "coming": 1, "left": 8}
     moved(connection, remote, Event.CANCELLED)
     assert views.to_cancel(connection, 1) == []
+    # What is on its way home is not bought again, should the verdict be a bad one.
+    assert moved(connection, collecting, Event.ATTEMPT_FAILED).state is State.CANCELLED
     check_tallies(connection)
 
 

@@ -41,6 +41,11 @@ class Cost:
         """US dollars in all; None while the price of any job is unknown."""
         return None if self.unpriced else round(self.dollars, SMALLEST)
 
+    def more_than(self, other: Cost) -> bool:
+        """Whether there are more jobs, more dollars, or more that nobody knows the price of."""
+        more_dollars = round(self.dollars - other.dollars, SMALLEST) > 0
+        return self.jobs > other.jobs or self.unpriced > other.unpriced or more_dollars
+
     def words(self) -> str:
         """``$0.78``, ``unknown``, or what is known and for how many jobs nothing is."""
         if not self.unpriced:
@@ -91,7 +96,7 @@ class Limit:
         limit = f"limits.cost allows {money(self.dollars)}"
         if not self.to_spend.jobs:
             return f"{limit}; nothing is to be submitted."
-        spent = f", {self.spent.words()} of it spent already" if self.spent.jobs else ""
+        spent = self._spent()
         if self.over:
             return f"{limit}{spent}; this would cost {self.to_spend.words()}, which is too much."
         if self.to_spend.unpriced:
@@ -100,6 +105,15 @@ class Limit:
                 f"{count(self.to_spend.unpriced, 'job')} is unknown."
             )
         return f"{limit}{spent}; this keeps to it."
+
+    def _spent(self) -> str:
+        parts = []
+        if self.spent.priced:
+            parts.append(f", {money(self.spent.dollars)} of it spent already")
+        if self.spent.unpriced:
+            attempts = count(self.spent.unpriced, "earlier attempt")
+            parts.append(f", and what {attempts} cost is unknown and not counted")
+        return "".join(parts)
 
     def require(self, nothing: str) -> None:
         """Raise :class:`UserError` unless it is kept. ``nothing`` ends the sentence: what was not

@@ -17,7 +17,13 @@ from overnight.cli.due import within_limits
 from overnight.cli.exits import Exit
 from overnight.cli.failures import UserError
 from overnight.cli.output import Output, count
-from overnight.cli.rehearsal import confirm, living_worker, performed, rehearsed
+from overnight.cli.rehearsal import (
+    confirm,
+    living_worker,
+    performed,
+    rehearsed,
+    who_goes_on,
+)
 from overnight.cli.selection import Selection, options_for_jobs, selected
 from overnight.lifecycle import State
 
@@ -59,8 +65,9 @@ def cancel(
 
     output = Output()
     with open_database(db) as database:
-        planned = rehearsed(database, change(which.ids(database)))
-        if planned["cancelled"] + planned["asked"] == 0:
+        ids = which.ids(database)
+        planned = rehearsed(database, change(ids))
+        if planned["cancelled"] + planned["asked"] + planned["coming"] == 0:
             output.say(f"Nothing to cancel: {_none(planned, 'finished already, or unknown')}.")
             return Exit.DONE
         if dry_run:
@@ -68,7 +75,7 @@ def cancel(
             return Exit.DONE
         if not which.one_by_one and not yes:
             confirm(f"Cancel {_cancelled(planned)}?")
-        done = performed(database, change(which.ids(database)))
+        done = performed(database, change(ids))
         holder = living_worker(database)
     output.say(f"Cancelled: {_cancelled(done)}.")
     if done["asked"]:
@@ -107,7 +114,8 @@ def retry(
 
     output = Output()
     with open_database(db) as database:
-        planned = rehearsed(database, change(which.ids(database)))
+        ids = which.ids(database)
+        planned = rehearsed(database, change(ids))
         if not planned["collecting"] + planned["queued"] + planned["pending"]:
             output.say(f"Nothing to retry: {_none(planned, 'neither failed nor cancelled')}.")
             return Exit.DONE
@@ -118,10 +126,9 @@ def retry(
         # With a worker there, this alone spends money; otherwise the next run asks.
         if planned["pending"] and holder is not None and not yes:
             confirm(f"A worker is running and starts at once. Retry {_retried(planned)}?")
-        done = performed(database, within_limits(change(which.ids(database)), holder))
+        done = performed(database, within_limits(change(ids)))
     output.say(f"To be retried: {_retried(done)}.")
-    if holder is None:
-        output.say(f"Go on with: overnight work{options.again(db)}")
+    output.say(who_goes_on(holder, "them", options.again(db)))
     return Exit.DONE
 
 
@@ -134,6 +141,9 @@ def _cancelled(outcome: Counter[str]) -> str:
         parts.append(f"{count(outcome['cancelled'], 'job')} before being submitted")
     if outcome["asked"]:
         parts.append(f"{count(outcome['asked'], 'job')} at the provider, where it still can")
+    if outcome["coming"]:
+        coming = count(outcome["coming"], "finished job")
+        parts.append(f"{coming}, of which only another try can be spared: the files come home")
     if outcome["left"]:
         parts.append(f"{outcome['left']:,} left as they are (finished, or unknown)")
     return ", ".join(parts)

@@ -3,6 +3,7 @@ whether a manifest's own limit allows it."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +15,6 @@ from overnight.lifecycle import State
 
 if TYPE_CHECKING:
     from overnight.store.comparison import Expected
-    from overnight.store.leases import Holder
     from overnight.store.views import Batch
     from overnight.store.writer import Operation
 
@@ -116,16 +116,17 @@ def bill(
     return Bill(dues, Forecast(models, typical, at_once, rate))
 
 
-def within_limits(operation: Operation[T], worker: Holder | None) -> Operation[T]:
+def within_limits(operation: Operation[T]) -> Operation[T]:
     """``operation``, undone by a :class:`~overnight.cli.failures.UserError` where it puts more jobs
-    before the living ``worker`` than the manifest's limit allows. Without a worker, the next `run`
-    or `work` looks at the limits."""
-    if worker is None:
-        return operation
+    before a living worker than the manifest's limit allows. Without a worker, the next `run` or
+    `work` looks at the limits; who becomes one does so in a transaction too, so that one of the
+    two sees the other."""
 
     def checked(connection: Any) -> T:
-        from overnight.store import views
+        from overnight.store import leases, views
 
+        if leases.holder(connection, time.time()) is None:
+            return operation(connection)
         before = {b.id: b.states[State.PENDING] for b in views.all_batches(connection)}
         outcome = operation(connection)
         for batch in views.all_batches(connection):

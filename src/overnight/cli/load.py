@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -16,6 +17,7 @@ from overnight.cli.exits import Exit
 from overnight.cli.failures import UserError
 from overnight.cli.meter import metered
 from overnight.cli.output import Output, count
+from overnight.lifecycle import State
 
 if TYPE_CHECKING:
     from overnight.cli.wanted import Draws, Wanted
@@ -37,6 +39,7 @@ class Figures:
     gone: int
     gone_pending: int
     pruned: int
+    cancelled: int
     dry_run: bool = False
 
     def sentence(self) -> str:
@@ -45,7 +48,18 @@ class Figures:
         if self.repeated:
             parts.append(f"{self.repeated:,} stand twice in the manifest and are loaded once")
         jobs = count(self.new + self.existing, "job")
-        return f"{jobs} of {self.batch}: {', '.join(parts)}.{self._about_gone()}"
+        rest = self._about_gone() + self._about_cancelled()
+        return f"{jobs} of {self.batch}: {', '.join(parts)}.{rest}"
+
+    def _about_cancelled(self) -> str:
+        if not self.cancelled:
+            return ""
+        verb = "was" if self.cancelled == 1 else "were"
+        again = f"overnight retry --state cancelled --batch {shlex.quote(self.batch)}"
+        return (
+            f" {count(self.cancelled, 'job')} of the manifest {verb} cancelled before and will "
+            f"not be submitted; `{again}` brings them back."
+        )
 
     def _about_gone(self) -> str:
         if not self.gone:
@@ -75,6 +89,7 @@ class Figures:
             "gone": self.gone,
             "gone_pending": self.gone_pending,
             "pruned": self.pruned,
+            "cancelled": self.cancelled,
             "dry_run": self.dry_run,
         }
 
@@ -98,6 +113,7 @@ class Load:
             done.gone,
             done.gone_pending,
             done.pruned,
+            done.cancelled,
         )
 
 
@@ -126,8 +142,8 @@ def load_manifest(
         loaded = loading.load(
             connection, _header(wanted, kept), specs, now=time.time(), prune=prune
         )
-        _require_the_plan(wanted, loaded)
         [batch] = views.named_batches(connection, [manifest.name])
+        _require_the_plan(wanted, loaded, batch)
         check(connection, batch)
     done = Load(batch, loaded)
     output.note(done.figures.sentence())
@@ -156,18 +172,28 @@ def _header(wanted: Wanted, kept: Draws) -> Any:
     )
 
 
-def _require_the_plan(wanted: Wanted, loaded: Loaded) -> None:
-    """Raise :class:`UserError` when the jobs are others than those that were planned."""
+def _require_the_plan(wanted: Wanted, loaded: Loaded, batch: Batch) -> None:
+    """Raise :class:`UserError` when the jobs are others than those that were planned, or when more
+    of the batch waits to be submitted."""
     from overnight import __version__
 
     plan = wanted.plan
-    if plan is None or loaded.digest_of_jobs == plan.fingerprints:
+    if plan is None:
         return
-    raise UserError(
-        f"{wanted.file} makes other jobs now than when it was planned, although no file that it "
-        f"names has changed: {plan.made_by} made it, and this is overnight {__version__}. Nothing "
-        "was loaded; make another plan with -o."
-    )
+    if loaded.digest_of_jobs != plan.fingerprints:
+        raise UserError(
+            f"{wanted.file} makes other jobs now than when it was planned, although no file that "
+            f"it names has changed: {plan.made_by} made it, and this is overnight {__version__}. "
+            "Nothing was loaded; make another plan with -o."
+        )
+    gone = loaded.gone_waiting - plan.counts.get("gone_to_submit", 0)
+    more = batch.states[State.PENDING] - plan.counts["to_submit"]
+    if gone > 0 or more > 0:
+        raise UserError(
+            f"{count(max(gone, more), 'job')} of {batch.name} would be submitted beside those of "
+            f"{wanted.file}: others were loaded or retried since it was made. Nothing was loaded; "
+            "look at it again, then make another plan with -o."
+        )
 
 
 def tell_notes(wanted: Wanted, changes: Sequence[str], output: Output) -> None:
@@ -215,10 +241,9 @@ def load(
             if dry_run:
                 return _rehearse(wanted, there, output, prune=prune)
         with open_database(db, create=True) as database:
-            worker = living_worker(database)
-            check = _a_worker_may_submit_it if worker is not None else lambda *_: None
+            check = _a_worker_may_submit_it
             done = load_manifest(database, wanted, output, prune=prune, check=check)
-            _what_next(worker, done, output, options.again(db))
+            _what_next(living_worker(database), done, output, options.again(db))
     return Exit.DONE
 
 
@@ -237,6 +262,7 @@ def _rehearse(wanted: Wanted, database: Database | None, output: Output, *, prun
         found.gone,
         found.gone_pending,
         found.gone_pending if prune else 0,
+        found.states.get(State.CANCELLED, 0),
         dry_run=True,
     )
     output.note(f"Would be: {figures.sentence()} Nothing was changed.")
@@ -246,10 +272,13 @@ def _rehearse(wanted: Wanted, database: Database | None, output: Output, *, prun
 
 
 def _a_worker_may_submit_it(connection: Any, batch: Batch) -> None:
-    """Raise :class:`UserError` when a worker that is running would submit more of ``batch`` than
-    its manifest allows."""
+    """Raise :class:`UserError` when a worker that is running, at the end of the load, would submit
+    more of ``batch`` than its manifest allows."""
     from overnight.cli import due
+    from overnight.store import leases
 
+    if leases.holder(connection, time.time()) is None:
+        return
     due.due(connection, batch, go_on=False).require_allowed(
         "Nothing was loaded, because the worker that is running would submit it."
     )
@@ -262,5 +291,5 @@ def _what_next(worker: Holder | None, done: Load, output: Output, suffix: str) -
             f"A worker (process {worker.pid} on {worker.host}) holds this database; if it works "
             "on this batch, it submits the new jobs by itself."
         )
-    elif done.batch.unsettled:
+    elif worker is None and done.batch.unsettled:
         output.note(f"Nothing was submitted. Go on with: overnight work{suffix}")

@@ -70,10 +70,11 @@ class Outlook:
     @property
     def cost(self) -> Cost:
         """What would be submitted: new and waiting jobs, gone ones too unless they are pruned."""
-        return as_cost(self.comparison.to_submit) + self._gone
+        return as_cost(self.comparison.to_submit) + self.gone_to_submit
 
     @property
-    def _gone(self) -> Cost:
+    def gone_to_submit(self) -> Cost:
+        """The part of it that the manifest makes no more."""
         gone, pruned = self.comparison.gone_waiting, self.comparison.prunable
         if not self.prune:
             return as_cost(gone)

@@ -115,6 +115,7 @@ def _in_a_file(ahead: Outlook) -> planfile.PlanFile:
             "repeated": compared.repeated,
             "gone": compared.gone,
             "to_submit": ahead.to_submit,
+            "gone_to_submit": ahead.gone_to_submit.jobs,
         },
         cost=ahead.cost.amount,
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -54,6 +54,17 @@ def confirm(question: str) -> None:
         raise UserError("Nothing was changed.")
 
 
+def who_goes_on(worker: Holder | None, what: str, suffix: str) -> str:
+    """Who has something to do for jobs that were moved by hand. Which batches a worker is busy
+    with is known to itself alone."""
+    if worker is None:
+        return f"Go on with: overnight work{suffix}"
+    return (
+        f"If the worker (process {worker.pid} on {worker.host}) works on that batch, it goes on "
+        f"with {what} by itself; otherwise go on after it with: overnight work{suffix}"
+    )
+
+
 def living_worker(database: Database) -> Holder | None:
     """The living worker, which acts on a change at once; None when nobody does."""
     from overnight.store import leases

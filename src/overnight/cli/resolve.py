@@ -20,7 +20,13 @@ from overnight.cli.due import within_limits
 from overnight.cli.exits import Exit
 from overnight.cli.failures import UserError
 from overnight.cli.output import Output, count
-from overnight.cli.rehearsal import confirm, living_worker, performed, rehearsed
+from overnight.cli.rehearsal import (
+    confirm,
+    living_worker,
+    performed,
+    rehearsed,
+    who_goes_on,
+)
 from overnight.cli.selection import Selection, selected
 from overnight.lifecycle import State
 
@@ -82,7 +88,8 @@ def resolve(
         which = Selection(batches=which.batches, states=(State.UNKNOWN,))
     output = Output(as_json=as_json)
     with open_database(db) as database:
-        planned = rehearsed(database, plan.operation(which.ids(database)))
+        ids = which.ids(database)
+        planned = rehearsed(database, plan.operation(ids))
         if dry_run or not planned["resolved"]:
             output.say(plan.would(planned))
             output.record(plan.fields(planned, dry_run=dry_run))
@@ -90,13 +97,11 @@ def resolve(
         if plan.may_cost and not which.one_by_one and not yes:
             confirm(f"{plan.words(planned['resolved'])}. Go ahead?")
         worker = living_worker(database)
-        done = performed(database, within_limits(plan.operation(which.ids(database)), worker))
+        done = performed(database, within_limits(plan.operation(ids)))
     output.record(plan.fields(done, dry_run=False))
     output.say(f"{plan.words(done['resolved'])}.{_left(done)}")
-    if plan.goes_on and worker is not None:
-        output.say(f"The worker (process {worker.pid} on {worker.host}) goes on with it now.")
-    elif plan.goes_on:
-        output.say(f"Go on with: overnight work{options.again(db)}")
+    if plan.goes_on:
+        output.say(who_goes_on(worker, "it", options.again(db)))
     return Exit.DONE
 
 

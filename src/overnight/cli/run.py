@@ -19,10 +19,12 @@ from overnight.cli.output import Output, can_ask, count, line
 from overnight.lifecycle import State
 
 if TYPE_CHECKING:
+    from overnight.cli.bill import Cost
     from overnight.cli.due import Bill
-    from overnight.cli.session import Terms
+    from overnight.cli.session import Outcome, Terms
     from overnight.store.database import Database
     from overnight.store.views import Batch
+    from overnight.store.writer import Operation
 
 
 @click.command()
@@ -150,22 +152,43 @@ class Undertaking:
     def carry_out(self, terms: Terms, *, ask: bool) -> Exit:
         """Work until there is an end, and tell it; returns the exit code."""
         from overnight.cli import session, summary
+        from overnight.engine.report import Ending
 
-        unfinished = [batch for batch in self.scope if batch.unsettled]
-        outcome = None
-        if any(self._is_work(batch) for batch in unfinished):
-            require_no_worker(self.database)
-            account = session.users_account()
-            session.require_folders(unfinished)
-            if self._announce(unfinished, terms.concurrency) and ask:
-                self._ask()
-            if self.go_on:
-                self._release(unfinished)
-            outcome = asyncio.run(
-                session.work(self.database, unfinished, account, self.output, terms)
-            )
+        outcome: Outcome | None = None
+        scope = self.scope
+        while any(self._is_work(batch) for batch in scope):
+            unfinished = [batch for batch in scope if batch.unsettled]
+            outcome = session.after(outcome, self._work(unfinished, terms, ask=ask))
+            if outcome.report.ending is not Ending.DONE or outcome.report.broken:
+                break
+            # A batch that had nothing to do when this began may have been given jobs since, by
+            # somebody who was told that a worker is running.
+            scope = [batch for batch in self._now() if self._is_work(batch)]
+            ask = False
         end = summary.read(self.database, self.scope, outcome, self.again, self.suffix)
         return summary.tell(end, self.output)
+
+    def _now(self) -> Sequence[Batch]:
+        """The batches as they are by now."""
+        from overnight.store import views
+
+        with self.database.reading() as connection:
+            return views.named_batches(connection, [batch.name for batch in self.scope])
+
+    def _work(self, scope: Sequence[Batch], terms: Terms, *, ask: bool) -> Outcome:
+        """Say what is going to happen to ``scope``, ask if that is wanted, and do it."""
+        from overnight.cli import session
+
+        require_no_worker(self.database)
+        account = session.users_account()
+        session.require_folders(scope)
+        bill = self._announce(scope, terms.concurrency)
+        if bill.cost.jobs and ask:
+            self._ask()
+        if self.go_on:
+            self._release(scope)
+        admit = self._still(scope, bill.cost if ask else None)
+        return asyncio.run(session.work(self.database, scope, account, self.output, terms, admit))
 
     def _submits(self, batch: Batch) -> bool:
         return bool(batch.states[State.PENDING]) and (self.go_on or batch.halted is None)
@@ -174,9 +197,9 @@ class Undertaking:
         """Whether there is anything to do: what a halted batch has submitted is brought home."""
         return self._submits(batch) or batch.unsettled > batch.states[State.PENDING]
 
-    def _announce(self, scope: Sequence[Batch], concurrency: int | None) -> bool:
-        """Say what is going to happen and what it will cost; returns whether anything is to be
-        submitted. Raises :class:`UserError` where a manifest's limit forbids that."""
+    def _announce(self, scope: Sequence[Batch], concurrency: int | None) -> Bill:
+        """Say what is going to happen and what it will cost. Raises :class:`UserError` where a
+        manifest's limit forbids that."""
         from overnight.cli import due
 
         with self.database.reading() as connection:
@@ -190,7 +213,30 @@ class Undertaking:
         for one in bill.dues:
             if one.limit is not None:
                 self.output.note(f"{line(one.batch.name)}: {one.limit.sentence()}")
-        return bool(bill.cost.jobs)
+        return bill
+
+    def _still(self, scope: Sequence[Batch], agreed: Cost | None) -> Operation[None]:
+        """Raises :class:`UserError` when jobs have come in, while a question stood on the terminal
+        or a moment ago, that the limits forbid or that are more than was ``agreed`` to."""
+
+        def check(connection: Any) -> None:
+            from overnight.cli import bill, due
+            from overnight.store import views
+
+            batches = views.named_batches(connection, [batch.name for batch in scope])
+            dues = [due.due(connection, batch, go_on=self.go_on) for batch in batches]
+            for one in dues:
+                one.require_allowed(f"Nothing was submitted. Look again: {self.again}")
+            now = bill.total(one.cost for one in dues)
+            if agreed is not None and now.more_than(agreed):
+                raise UserError(
+                    f"Others have been loaded or retried meanwhile: now it is "
+                    f"{count(now.jobs, 'job')} for {now.words()}, and you were told of "
+                    f"{count(agreed.jobs, 'job')} for {agreed.words()}. Nothing was submitted; "
+                    f"look again: {self.again}"
+                )
+
+        return check
 
     def _plan(self, scope: Sequence[Batch], bill: Bill) -> str:
         """What is going to happen, in one line."""

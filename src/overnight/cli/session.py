@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from signal import Signals
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from overnight.providers.credentials import Account
     from overnight.store.database import Database
     from overnight.store.views import Batch
+    from overnight.store.writer import Operation
 
 STOPPING = (
     "Stopping: no new submits; jobs already with the provider go on there. "
@@ -39,6 +40,20 @@ class Outcome:
 
     report: Report
     last: Snapshot
+
+
+def after(earlier: Outcome | None, outcome: Outcome) -> Outcome:
+    """Both as one: it ended as the later one did, and the rest adds up."""
+    if earlier is None:
+        return outcome
+    report = replace(outcome.report, broken=earlier.report.broken + outcome.report.broken)
+    last = replace(
+        outcome.last,
+        bytes=earlier.last.bytes + outcome.last.bytes,
+        settled=earlier.last.settled + outcome.last.settled,
+        elapsed=earlier.last.elapsed + outcome.last.elapsed,
+    )
+    return Outcome(report, last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +89,12 @@ async def work(
     account: Account,
     output: Output,
     terms: Terms | None = None,
+    admit: Operation[None] = lambda _: None,
 ) -> Outcome:
     """Work on ``scope`` until there is an end, showing how it goes.
 
     The first signal lets it stop in order, the second ends the process. Raises what
-    :meth:`overnight.engine.worker.Worker.run` raises.
+    :meth:`overnight.engine.worker.Worker.run` raises; ``admit`` is the worker's.
     """
     title = ", ".join(batch.name for batch in scope)
     watch = Watch(title, output, {batch.id: batch.name for batch in scope})
@@ -88,7 +104,8 @@ async def work(
         watch.say(STOPPING)
         output.record({"event": "stopping", "signal": which.name}, flush=True)
 
-    async with opened(database, scope, account, terms or Terms(), watch.notice) as worker:
+    terms = terms or Terms()
+    async with opened(database, scope, account, terms, watch.notice, admit) as worker:
         watch.lost = worker.drain
         with interrupts.draining(stop, watch.close):
             async with watch.following(worker.snapshot):
@@ -103,6 +120,7 @@ async def opened(
     account: Account,
     terms: Terms,
     notify: Callable[[Notice], None],
+    admit: Operation[None],
 ) -> AsyncIterator[Worker]:
     """A worker with everything it needs; what it needs is closed when this is left."""
     from overnight.artifacts.download import Downloader
@@ -136,4 +154,5 @@ async def opened(
             concurrency=terms.concurrency,
             notify=notify,
             wait_for_account=terms.wait_for_account,
+            admit=admit,
         )

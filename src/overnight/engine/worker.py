@@ -32,11 +32,16 @@ from overnight.store import control, faults, leases, views
 from overnight.store.errors import StoreError
 from overnight.store.faults import Place
 from overnight.store.job import Job
-from overnight.store.writer import Recorder
+from overnight.store.writer import Operation, Recorder
 
 
 class Worker:
-    """Works on ``scope`` until it is settled. ``run`` once; ``drain`` at any time."""
+    """Works on ``scope`` until it is settled. ``run`` once; ``drain`` at any time.
+
+    ``admit`` is asked in the transaction that makes it the database's worker. Whoever adds jobs
+    from then on finds a worker, so what ``admit`` saw and raised nothing about is all that nobody
+    else has looked at.
+    """
 
     def __init__(
         self,
@@ -53,6 +58,7 @@ class Worker:
         limits: Limits | None = None,
         wait_for_account: bool = False,
         identity: leases.Identity | None = None,
+        admit: Operation[None] = lambda _: None,
     ) -> None:
         own = ceilings(scope)
         limit = concurrency if concurrency is not None else max(own.values(), default=1)
@@ -77,6 +83,7 @@ class Worker:
         self._recoverer = Recoverer(self._run, self._driver.submitting, self._look_after)
         self._calendar = calendar or SchedulerCalendar()
         self._identity = identity or leases.Identity.of_this_process()
+        self._admit = admit
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._own: set[int] = set()
         """Jobs under way that belong to this run's batches; it ends when they have."""
@@ -116,13 +123,16 @@ class Worker:
     async def run(self) -> Report:
         """Work until there is an end; see the module.
 
-        Raises :class:`~overnight.store.errors.AnotherWorker` before anything is done, and
+        Raises :class:`~overnight.store.errors.AnotherWorker`, and what ``admit`` raises, before
+        anything is done, and
         :class:`~overnight.store.errors.StoreError` (also ``LeaseLost``) or the collector's own
         storage error when nothing more can be saved.
         """
         run = self._run
         self._started = asyncio.get_running_loop().time()
-        run.fence = await run.record(partial(leases.take, identity=self._identity, now=run.now()))
+        run.fence = await run.record(
+            partial(leases.take, identity=self._identity, now=run.now(), admit=self._admit)
+        )
         run.beaten = run.now()
         faults.reach(Place.LEASE_TAKEN)
         try:

@@ -49,11 +49,17 @@ class Identity:
         return cls(socket.gethostname(), os.getpid(), process.create_time())
 
 
-def take(connection: Connection, identity: Identity, now: float) -> int:
+def take(
+    connection: Connection,
+    identity: Identity,
+    now: float,
+    admit: Callable[[Connection], None] = lambda _: None,
+) -> int:
     """Become the database's worker; returns the fence number.
 
-    Raises :class:`AnotherWorker` when one is alive. Run inside a write transaction, so that two
-    can't take it at once.
+    ``admit`` looks at the table at that very moment: what it raises undoes the taking. Raises
+    :class:`AnotherWorker` when one is alive. Run inside a write transaction, so that two can't
+    take it at once.
     """
     for row in connection.execute(select(workers).where(workers.c.ended_at.is_(None))):
         if _alive(row, now):
@@ -61,6 +67,7 @@ def take(connection: Connection, identity: Identity, now: float) -> int:
                 f"Another worker (process {row.pid} on {row.host}) is working on this database. "
                 "Wait for it, or stop it with Ctrl-C first."
             )
+    admit(connection)
     connection.execute(
         update(workers)
         .where(workers.c.ended_at.is_(None))

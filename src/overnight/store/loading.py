@@ -64,6 +64,10 @@ class Loaded:
     gone_pending: int = 0
     pruned: int = 0
     changed: int = 0
+    gone_waiting: int = 0
+    """Jobs that are ``gone`` and still wait after this load: a run submits them too."""
+    cancelled: int = 0
+    """Those of ``existing`` that were cancelled: a load does not bring them back."""
     digest_of_jobs: str = field(default="", compare=False)
     """SHA-256 over the fingerprints as they came; see :attr:`Sorter.digest`."""
 
@@ -84,12 +88,13 @@ def load(
     batch_id, before = _open_batch(connection, header, now)
     sorter = Sorter(connection, batch_id, sorting.last_id(connection))
     canaries = _Canaries(int(header.run.get("canary") or 0))
-    changed = 0
+    changed = cancelled = 0
     with dialect.room_for_many(connection):
         for found in sorter.chunks(specs):
             canaries.saw(found)
             _insert(connection, found.fresh, batch_id, now)
             changed += _follow(connection, found)
+            cancelled += sum(row.state == State.CANCELLED for _, row in found.known)
             faults.reach(Place.LOADING)
     tally.shift(connection, batch_id, {State.PENDING: sorter.new})
     _mark_canaries(connection, batch_id, canaries.fingerprints)
@@ -107,6 +112,8 @@ def load(
         gone_pending=len(prunable),
         pruned=len(prunable) if prune else 0,
         changed=changed,
+        gone_waiting=len(waiting) - (len(prunable) if prune else 0),
+        cancelled=cancelled,
         digest_of_jobs=sorter.digest,
     )
 

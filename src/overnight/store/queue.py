@@ -344,19 +344,20 @@ def not_cancellable(connection: Connection, job: Job) -> Job | Overtaken:
 def cancel(connection: Connection, job_ids: Collection[int], *, now: float) -> Counter[str]:
     """Cancel what was not submitted yet; mark what the provider has, for a worker to cancel there.
 
-    Returns how many were ``cancelled``, ``asked`` (marked) and ``left`` (nothing to cancel:
-    finished, or unknown).
+    Returns how many were ``cancelled``, ``asked`` (marked), ``coming`` (paid for and on the way
+    home: marked, so that they are not bought again) and ``left`` (nothing to cancel: finished, or
+    unknown).
     """
     outcome: Counter[str] = Counter()
     for job in by_id(connection, job_ids):
         if job.state is State.PENDING:
             move_resting(connection, job, Event.CANCELLED, now)
             outcome["cancelled"] += 1
-        elif job.state in IN_FLIGHT and job.state is not State.COLLECTING:
+        elif job.state in IN_FLIGHT:
             connection.execute(
                 update(jobs).where(jobs.c.id == job.id).values(cancel_requested=True)
             )
-            outcome["asked"] += 1
+            outcome["coming" if job.state is State.COLLECTING else "asked"] += 1
         else:
             outcome["left"] += 1
     return outcome

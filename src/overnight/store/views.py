@@ -456,11 +456,13 @@ _CURRENT = select(*COLUMNS).where(jobs.c.id == bindparam("of_job"))
 
 
 def to_cancel(connection: Connection, fence: int) -> list[Job]:
-    """Jobs of this worker that the user wants cancelled."""
+    """Jobs of this worker that the user wants cancelled, and that the provider is not done with."""
     return [Job.from_row(row) for row in connection.execute(_TO_CANCEL, {"holder": fence})]
 
 
-_TO_CANCEL = select(*COLUMNS).where(IS_TO_CANCEL, jobs.c.fence == bindparam("holder"))
+_TO_CANCEL = select(*COLUMNS).where(
+    IS_TO_CANCEL, jobs.c.fence == bindparam("holder"), jobs.c.state != State.COLLECTING.value
+)
 
 
 def in_flight_elsewhere(connection: Connection, fence: int) -> bool:
