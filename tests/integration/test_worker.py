@@ -250,6 +250,20 @@ async def test_a_job_that_is_marked_is_cancelled_at_the_provider(tmp_path: Path)
         check(n, emulator)
 
 
+async def test_a_running_job_that_nobody_wants_is_not_bought_again_when_it_fails(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(slots=1, service=Span(0.6, 0.6))
+    async with night(tmp_path, 1) as n, Emulator(settings) as emulator:
+        faults(emulator, "submit:job-fails")
+        await n.run_until(emulator, lambda e: len(e.ledger.accepted) == 1)
+        with n.database.writing() as connection:
+            assert queue.cancel(connection, [1], now=1.0) == {"asked": 1}
+        await n.run(emulator)
+        assert n.states == {State.CANCELLED: 1}
+        assert len(emulator.ledger.accepted) == 1
+
+
 async def test_a_request_that_is_gone_fails_and_is_not_bought_again(tmp_path: Path) -> None:
     async with night(tmp_path, 1) as n, Emulator(Settings()) as emulator:
         faults(emulator, "submit:forgotten")

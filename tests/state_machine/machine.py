@@ -34,7 +34,7 @@ _CHOICES = [
     *["move"] * 3,
     *["look", "jump", "retry", "doubt"] * 2,
     *["resolve"] * 3,
-    *["deliver", "not_cancellable", "take", "beat", "release", "edit", "cancel", "halt"],
+    *["deliver", "take", "beat", "release", "edit", "cancel", "halt"],
 ]
 _RIGHT = {
     State.SUBMITTING: Event.ACCEPTED,
@@ -272,10 +272,6 @@ class QueueMachine(RuleBasedStateMachine):
             ),
         )
 
-    def _not_cancellable(self, actor: Actor, number: int) -> None:
-        if job := actor.pick(number, frozenset({State.QUEUED, State.RUNNING})):
-            self.guarded(actor, job, lambda: self.play(queue.not_cancellable, job))
-
     # --- the user -----------------------------------------------------------------------------
 
     def _cancel(self, number: int) -> None:
@@ -409,7 +405,6 @@ KINDS: dict[str, Callable[[QueueMachine, Actor, int], None]] = {
     "right": QueueMachine._go_right,
     "move": QueueMachine._any_move,
     "deliver": QueueMachine._deliver,
-    "not_cancellable": QueueMachine._not_cancellable,
     "cancel": lambda m, _, n: m._cancel(n),
     "retry": lambda m, _, n: m._retry(n),
     "doubt": lambda m, actor, n: m._doubt(actor, n),

@@ -63,18 +63,6 @@ def test_a_job_that_nobody_wants_any_more_is_not_bought_again(
     assert job.id not in {j.id for j in claim(connection, 10, now=1e9)}
 
 
-def test_a_job_that_the_provider_will_not_cancel_goes_on_as_it_was(
-    connection: Connection,
-) -> None:
-    [job] = claim(connection)
-    job = walk(connection, job, *DONE[:2])
-    queue.cancel(connection, [job.id], now=5.0)
-    wanted = views.current(connection, job.id)
-    assert wanted.cancel_requested
-    assert queue.not_cancellable(connection, wanted) == replace(wanted, cancel_requested=False)
-    assert not views.current(connection, job.id).cancel_requested
-
-
 def test_a_job_that_ended_has_nothing_left_to_cancel(connection: Connection) -> None:
     [job] = claim(connection)
     job = walk(connection, job, *DONE[:2])
@@ -124,7 +112,6 @@ def test_a_worker_is_refused_from_the_moment_another_takes_the_lease(
     # Nothing has been taken up yet, and still:
     assert queue.move(connection, job, Event.ACCEPTED, Facts(later)) == Overtaken(job.id)
     assert queue.move(connection, queued, Event.FINISHED, Facts(later)) == Overtaken(queued.id)
-    assert queue.not_cancellable(connection, queued) == Overtaken(queued.id)
     with pytest.raises(LeaseLost):
         control.look(connection, fence=1, batch_ids=[1], now=later)
     with pytest.raises(LeaseLost):

@@ -149,7 +149,6 @@ def test_a_stale_delivery_is_refused(connection: Connection) -> None:
     assert queue.stored(connection, stale, queue.Stored(0, "p", 1, "", None), 3.0) == Overtaken(
         job.id
     )
-    assert queue.not_cancellable(connection, stale) == Overtaken(job.id)
     assert views.detail(connection, job.id).artifacts == []
 
 
@@ -247,12 +246,12 @@ def test_cancel_stops_what_rests_and_marks_what_is_remote(connection: Connection
     check_tallies(connection)
 
 
-def test_the_wish_to_cancel_can_be_taken_back_by_the_provider(connection: Connection) -> None:
+def test_the_wish_to_cancel_outlives_a_provider_that_won_t(connection: Connection) -> None:
     [job] = claim(connection)
     job = moved(connection, job, Event.ACCEPTED, request_id="r")
     queue.cancel(connection, [job.id], now=5.0)
-    assert isinstance(queue.not_cancellable(connection, job), Job)
-    assert views.to_cancel(connection, 1) == []
+    running = moved(connection, job, Event.SEEN_RUNNING)
+    assert moved(connection, running, Event.ATTEMPT_FAILED).state is State.CANCELLED
 
 
 def test_retry_never_buys_what_was_delivered(connection: Connection) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 from overnight.engine.collect import Collector
 from overnight.engine.polls import Polls, heard_of
@@ -24,11 +23,11 @@ from overnight.engine.settle import (
 )
 from overnight.lifecycle import IN_FLIGHT, Event, State
 from overnight.providers import base
-from overnight.store import faults, queue
+from overnight.store import faults
 from overnight.store.faults import Place
 from overnight.store.history import Heard
 from overnight.store.job import Job
-from overnight.store.queue import Facts, Overtaken
+from overnight.store.queue import Facts
 
 
 class Driver:
@@ -110,9 +109,9 @@ class Driver:
         """One poll: wait for its time, ask, record what changed."""
         run = self._run
         polls = self._polls.setdefault(job.id, Polls())
-        if polls.cancels or not self._unwanted(job):
+        if polls.cancels or not self._to_cancel(job, polls):
             await self._until_next_poll(job, polls)
-        if self._unwanted(job):
+        if self._to_cancel(job, polls):
             polls.cancels += 1
             job = await self._cancel(job, polls)
             if job.state not in (State.QUEUED, State.RUNNING):
@@ -122,8 +121,9 @@ class Driver:
         # Asked first: a job that was left for days while nothing ran here may be long done.
         return await self._give_up(job, polls) if seen is job and self._overdue(job) else seen
 
-    def _unwanted(self, job: Job) -> bool:
-        return job.id in self._run.to_cancel or job.cancel_requested
+    def _to_cancel(self, job: Job, polls: Polls) -> bool:
+        wanted = job.id in self._run.to_cancel or job.cancel_requested
+        return wanted and not polls.uncancellable
 
     async def _until_next_poll(self, job: Job, polls: Polls) -> None:
         run = self._run
@@ -141,6 +141,7 @@ class Driver:
             case base.Queued():
                 if job.state is State.QUEUED:
                     return job
+                polls.uncancellable = False
                 return await self._record(job, Event.SEEN_QUEUED, polls)
             case base.Running(word):
                 if word is not None:
@@ -193,10 +194,10 @@ class Driver:
             run.to_cancel.discard(job.id)
             return await self._record(job, Event.CANCELLED, polls)
         if isinstance(outcome, base.NotCancellable):
-            run.to_cancel.discard(job.id)
+            # The wish stays on the job: should this attempt fail, no other one is bought.
+            polls.uncancellable = True
             run.notify(Notice(f"{job.key}: runs already and can't be cancelled; it goes on"))
-            kept = await run.record(partial(queue.not_cancellable, job=job))
-            return await run.reread(job) if isinstance(kept, Overtaken) else kept
+            return job
         # Gone, refused or no answer: the poll that follows finds out more, and the wish stays.
         return job
 

@@ -18,6 +18,8 @@ class Polls:
     refused: int = 0
     cancels: int = 0
     """Calls to cancel that told nothing; the next one waits for its time as a poll does."""
+    uncancellable: bool = False
+    """The provider has said that it won't cancel the job; it is not asked again."""
     retry_after: float | None = None
     """Seconds, as the last failed call asked for."""
     last: base.Call | None = None

@@ -183,8 +183,9 @@ class Worker:
             if not run.draining:
                 self._start(job)
         for job in seen.to_cancel:
-            run.to_cancel.add(job.id)
-            run.rouse(job.id)
+            if job.id not in run.to_cancel:
+                run.to_cancel.add(job.id)
+                run.rouse(job.id)
         run.wake.set()
 
     def _tell(self, seen: control.Look) -> None:

@@ -332,12 +332,6 @@ def _artifact(job: Job, position: int) -> dict[str, Any]:
     return history.newest(job) | {"at_position": position}
 
 
-def not_cancellable(connection: Connection, job: Job) -> Job | Overtaken:
-    """The provider won't cancel it (any more): take the user's mark off, it goes on."""
-    changed = connection.execute(_UPDATE_HELD, {"cancel_requested": False} | _guard(job))
-    return Overtaken(job.id) if changed.rowcount == 0 else replace(job, cancel_requested=False)
-
-
 # --- the user's -----------------------------------------------------------------------------------
 
 
