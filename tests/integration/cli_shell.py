@@ -36,7 +36,7 @@ class Shell:
         self.folder = folder
         self.emulator = emulator
         self.clips: Path | str = "clips"
-        self._environment = {
+        self.environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
             "PYTHONPATH": ":".join(sys.path),
@@ -60,7 +60,7 @@ class Shell:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "overnight", *arguments),
             cwd=self.folder,
-            env=self._environment,
+            env=self.environ,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=stdout,
             stderr=asyncio.subprocess.PIPE,

@@ -78,7 +78,7 @@ async def emulator() -> AsyncIterator[Emulator]:
 @pytest.fixture
 def shell(tmp_path: Path, emulator: Emulator, certificate: Path) -> Shell:
     made = Shell(tmp_path, emulator)
-    made._environment["SSL_CERT_FILE"] = str(certificate)
+    made.environ["SSL_CERT_FILE"] = str(certificate)
     return made
 
 

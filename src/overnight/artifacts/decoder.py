@@ -1,9 +1,10 @@
 """Decodes media files in a process of its own, and says what they are. Needs PyAV.
 
-``python -P -m overnight.artifacts.decoder`` reads one JSON object a line (``path``, ``seconds``)
-and answers each with one line. Files come from strangers and decoders are written in C: here a
-crash, a bomb or a hang costs one answer and nothing else. An alarm ends the process when a file
-takes much too long, also when nobody waits for the answer any more.
+``python -P -m overnight.artifacts.decoder`` reads one JSON object a line (``path``, ``seconds``,
+and ``poster`` where a picture of it is wanted) and answers each with one line. Files come from
+strangers and decoders are written in C: here a crash, a bomb or a hang costs one answer and nothing
+else. An alarm ends the process when a file takes much too long, also when nobody waits for the
+answer any more.
 """
 
 from __future__ import annotations
@@ -180,6 +181,61 @@ def _thumbnail(frame: VideoFrame) -> bytes:
     return b"".join(pixels[n * row : n * row + THUMBNAIL] for n in range(THUMBNAIL))
 
 
+# --- posters --------------------------------------------------------------------------------------
+
+
+def draw(path: str, poster: str, seconds: float) -> dict[str, Any]:
+    """Write a JPEG of the first frame of ``path`` that is not black to ``poster``; of the first one
+    where all are. ``{"poster": …}``, or ``{"error": …}`` when there is none to be had."""
+    import av
+
+    try:
+        with (
+            Path(path).open("rb") as file,
+            av.open(_Nameless(file), "r", options=_OPTIONS) as container,
+        ):
+            stream = container.streams.video[0]
+            context = stream.codec_context
+            if context.width * context.height > PIXELS:
+                return {"error": "too many pixels to decode"}
+            frame = _first_lit(container, stream, time.monotonic() + seconds)
+            if frame is None:
+                return {"error": "it has no picture in it"}
+            Path(poster).write_bytes(_jpeg(frame))
+    except (av.error.FFmpegError, OSError, ValueError, LookupError, MemoryError) as error:
+        return {"error": str(error)}
+    return {"poster": poster}
+
+
+def _first_lit(container: InputContainer, stream: VideoStream, until: float) -> VideoFrame | None:
+    """The first frame that is not black, of those that can be decoded by then; else the first."""
+    import av
+
+    first = None
+    try:
+        for frame in container.decode(stream):
+            first = first or frame
+            if max(_thumbnail(frame)) > BLACK:
+                return frame
+            if time.monotonic() > until:
+                break
+    except av.error.FFmpegError:
+        pass  # what came before it will do
+    return first
+
+
+def _jpeg(frame: VideoFrame) -> bytes:
+    import av
+
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height = frame.width, frame.height
+    encoder.pix_fmt, encoder.time_base = "yuvj420p", Fraction(1, 25)
+    encoder.options = {"qmin": "2", "qmax": "4"}
+    picture = frame.reformat(format="yuvj420p")
+    picture.pts = 0
+    return b"".join(bytes(packet) for packet in [*encoder.encode(picture), *encoder.encode(None)])
+
+
 def _sound(container: InputContainer, until: float) -> dict[str, Any]:
     import av
 
@@ -226,7 +282,10 @@ def main() -> None:
         seconds = float(asked["seconds"])
         # Ends the process, whatever C code it is in.
         signal.setitimer(signal.ITIMER_REAL, 2 * seconds + 1)
-        answer = look(asked["path"], seconds)
+        if "poster" in asked:
+            answer = draw(asked["path"], asked["poster"], seconds)
+        else:
+            answer = look(asked["path"], seconds)
         signal.setitimer(signal.ITIMER_REAL, 0)
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()

@@ -77,6 +77,15 @@ def place(wanted: str) -> PurePosixPath:
     return PurePosixPath(*[stem(part, LONGEST - 32) for part in parts])
 
 
+POSTER = ".poster.jpg"
+"""How the name of a clip's poster ends."""
+
+
+def poster_name(clip: str) -> str:
+    """What the poster of the clip that is called ``clip`` is called."""
+    return PurePosixPath(clip).stem + POSTER
+
+
 def suffix_in(url: str) -> str:
     """The suffix of the URL's path in lower case, where it is one we know; else nothing."""
     try:

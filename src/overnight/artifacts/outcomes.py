@@ -28,13 +28,23 @@ Examine = Callable[[Path, str], Awaitable[Opinion]]
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The file is on disk, whole and durable. ``sha256`` in hex; ``content_type`` as sent."""
+    """The file is on disk, whole and durable. ``sha256`` in hex; ``content_type`` as sent.
+
+    ``address`` is where it was put, whole, when its place is not on this disk; ``path`` is only
+    where it was made then, and may be gone.
+    """
 
     path: Path
     bytes: int
     sha256: str
     content_type: str | None = None
     opinion: Opinion | None = field(default=None, compare=False)
+    address: str | None = None
+
+    @property
+    def location(self) -> str:
+        """What is put on record: where the file is to be found."""
+        return str(self.path) if self.address is None else self.address
 
 
 @dataclass(frozen=True, slots=True)

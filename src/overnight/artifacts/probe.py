@@ -46,15 +46,15 @@ class _Decoder:
     process: asyncio.subprocess.Process | None = None
     looked: int = 0
 
-    async def look(self, path: Path, seconds: float) -> dict[str, Any]:
-        """What the process says of ``path``. Raises :class:`_DecoderDied`."""
+    async def ask(self, seconds: float, **asked: str) -> dict[str, Any]:
+        """What the process answers to a question about a file. Raises :class:`_DecoderDied`."""
         process = self.process or await self._start()
         assert process.stdin is not None
         assert process.stdout is not None
-        asked = json.dumps({"path": str(path), "seconds": seconds}) + "\n"
+        question = json.dumps({**asked, "seconds": seconds}) + "\n"
         try:
             async with asyncio.timeout(2 * seconds + _GRACE):
-                process.stdin.write(asked.encode())
+                process.stdin.write(question.encode())
                 await process.stdin.drain()
                 answer = await process.stdout.readline()
         except (TimeoutError, ConnectionError):
@@ -135,7 +135,7 @@ class Prober:
         if not self.decodes:
             return _unprobed(pyav.NOT_INSTALLED)
         try:
-            facts = await self._look(path)
+            facts = await self._ask(path=str(path))
         except _DecoderDied as died:
             return _unprobed(str(died))
         if "beyond" in facts:
@@ -144,7 +144,18 @@ class Prober:
         probe = {"probed": True} | facts
         return Opinion("; ".join(found) or None, probe, verdict.damaged(facts))
 
-    async def _look(self, path: Path) -> dict[str, Any]:
+    async def draw(self, path: Path, poster: Path) -> bool:
+        """Write a JPEG of a frame of the clip ``path`` to ``poster``, replacing what is there;
+        False when that can't be done."""
+        if not self.decodes:
+            return False
+        try:
+            answer = await self._ask(path=str(path), poster=str(poster))
+        except _DecoderDied:
+            return False
+        return "poster" in answer
+
+    async def _ask(self, **asked: str) -> dict[str, Any]:
         if self._free is None:
             self._free = asyncio.Queue()
             self._all = [_Decoder() for _ in range(_AT_ONCE)]
@@ -152,7 +163,7 @@ class Prober:
                 self._free.put_nowait(one)
         decoder = await self._free.get()
         try:
-            return await decoder.look(path, self.seconds)
+            return await decoder.ask(self.seconds, **asked)
         finally:
             self._free.put_nowait(decoder)
 

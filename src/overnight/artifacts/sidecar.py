@@ -24,12 +24,32 @@ _MARK = 9
 def place(folder: Path, batch: str, key: str) -> Path:
     """Where the sidecar of this job stands, or would stand. Two batches may fill one folder and
     have a key in common: the second one's gets a mark."""
+    first, second = (folder / FOLDER / name for name in names(batch, key))
+    return first if _batch_of(first) in (None, batch) else second
+
+
+def names(batch: str, key: str) -> tuple[str, str]:
+    """What the sidecar of this job is called, and what it is called where another batch has that
+    name already."""
     name = stem(key, LONGEST - len(_ENDING) - _MARK)
-    first = folder / FOLDER / f"{name}{_ENDING}"
-    if _batch_of(first) in (None, batch):
-        return first
     mark = hashlib.sha256(batch.encode("utf-8", "surrogatepass")).hexdigest()[: _MARK - 1]
-    return folder / FOLDER / f"{name}~{mark}{_ENDING}"
+    return f"{name}{_ENDING}", f"{name}~{mark}{_ENDING}"
+
+
+def content(document: Mapping[str, Any]) -> bytes:
+    """What is written for ``document``."""
+    text = json.dumps(dict(document), ensure_ascii=False, indent=1) + "\n"
+    return text.encode("utf-8", "backslashreplace")
+
+
+def batch_in(said: bytes) -> str | None:
+    """The batch that a sidecar's bytes speak of; None where they make no sense."""
+    try:
+        document = json.loads(said.decode("utf-8"))
+    except ValueError:
+        return None
+    batch = document.get("batch") if isinstance(document, dict) else None
+    return batch if isinstance(batch, str) else None
 
 
 def write(folder: Path, batch: str, key: str, document: Mapping[str, Any]) -> Path:
@@ -38,10 +58,9 @@ def write(folder: Path, batch: str, key: str, document: Mapping[str, Any]) -> Pa
     ``document`` must hold ``batch``. OSErrors come through as they are.
     """
     path = place(folder, batch, key)
-    text = json.dumps(dict(document), ensure_ascii=False, indent=1) + "\n"
-    content = text.encode("utf-8", "backslashreplace")
+    told = content(document)
     try:
-        if path.read_bytes() == content:
+        if path.read_bytes() == told:
             return path
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +68,7 @@ def write(folder: Path, batch: str, key: str, document: Mapping[str, Any]) -> Pa
     part = path.with_name(f".{hashlib.sha256(path.name.encode()).hexdigest()[:16]}.{os.getpid()}")
     try:
         with part.open("wb") as file:
-            file.write(content)
+            file.write(told)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
@@ -72,8 +91,6 @@ def unsigned(url: str) -> str:
 def _batch_of(path: Path) -> str | None:
     """The batch that a sidecar speaks of; None where there is none, or none that can be read."""
     try:
-        said = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        return batch_in(path.read_bytes())
+    except OSError:
         return None
-    batch = said.get("batch") if isinstance(said, dict) else None
-    return batch if isinstance(batch, str) else None

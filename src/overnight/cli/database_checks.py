@@ -40,9 +40,9 @@ SLACK = 2.0
 RESTORE = "Stop everything that uses it, keep a copy, and restore a backup."
 
 
-def examine(db: str, suffix: str, *, quick: bool) -> Iterator[Finding]:
+def examine(db: str, suffix: str, *, quick: bool, offline: bool) -> Iterator[Finding]:
     """Everything about the database that ``--db`` names; ``suffix`` is what another command needs
-    to find it."""
+    to find it. Object storage is asked unless ``offline``."""
     from overnight.store.database import open_database
     from overnight.store.errors import StoreError
 
@@ -63,7 +63,7 @@ def examine(db: str, suffix: str, *, quick: bool) -> Iterator[Finding]:
             "unknown": partial(_unknown, suffix=suffix),
             "halted": partial(_halted, suffix=suffix),
             "duplicates": _duplicates,
-            "outputs": _outputs,
+            "outputs": partial(_outputs, offline=offline),
             "room": _room,
         }
         for name, check in checks.items():
@@ -240,10 +240,11 @@ def _duplicates(database: Database) -> Iterator[Finding]:
 # --- disks ----------------------------------------------------------------------------------------
 
 
-def _outputs(database: Database) -> Iterator[Finding]:
+def _outputs(database: Database, *, offline: bool) -> Iterator[Finding]:
     from overnight.store import views
 
-    folders = _folders(_asked(database, views.all_batches))
+    batches = _asked(database, views.all_batches)
+    folders = _folders(batches)
     wrong = [(folder, said) for folder in folders if (said := _unwritable(folder)) is not None]
     for folder, said in wrong:
         yield problem(
@@ -253,10 +254,32 @@ def _outputs(database: Database) -> Iterator[Finding]:
         )
     if not wrong:
         yield fine("outputs", f"{count(len(folders), 'folder')} for results, all writable.")
+    for address in sorted({one.output_dir for one in batches if _is_address(one)}):
+        yield _bucket(address, offline=offline)
+
+
+def _bucket(address: str, *, offline: bool) -> Finding:
+    """Whether results can be put into object storage."""
+    from overnight.artifacts.bucket import BucketError
+    from overnight.artifacts.place import Places
+
+    if offline:
+        return fine("outputs", f"{address}: not asked (--offline).")
+    try:
+        Places().require(address)
+    except BucketError as error:
+        return problem("outputs", str(error))
+    return fine("outputs", f"{address} takes files.")
+
+
+def _is_address(batch: Batch) -> bool:
+    from overnight.artifacts.bucket import Address
+
+    return Address.parse(batch.output_dir) is not None
 
 
 def _folders(batches: Sequence[Batch]) -> list[Path]:
-    return sorted({Path(batch.output_dir) for batch in batches})
+    return sorted({Path(batch.output_dir) for batch in batches if not _is_address(batch)})
 
 
 def _unwritable(folder: Path) -> str | None:

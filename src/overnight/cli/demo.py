@@ -178,5 +178,5 @@ def _clear(manifest: Manifest) -> None:
         (FOLDER / name).unlink(missing_ok=True)
     clips = manifest.output.dir
     # An edited manifest may point anywhere; only what is the demo's own is deleted.
-    if clips.is_dir() and FOLDER.absolute() in clips.parents:
+    if isinstance(clips, Path) and clips.is_dir() and FOLDER.absolute() in clips.parents:
         shutil.rmtree(clips)

@@ -12,7 +12,7 @@ import click
 
 from overnight.cli import options
 from overnight.cli.exits import Exit
-from overnight.cli.findings import Finding, Level, fine, problem
+from overnight.cli.findings import Finding, Level, fine, problem, warning
 from overnight.cli.output import Output, count
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--quick", is_flag=True, help="A shorter check of the database's file.")
-@click.option("--offline", is_flag=True, help="Don't call the provider.")
+@click.option("--offline", is_flag=True, help="Don't call the provider or object storage.")
 @options.db
 @options.as_json
 def doctor(quick: bool, offline: bool, db: str, as_json: bool) -> int:
@@ -43,7 +43,8 @@ def doctor(quick: bool, offline: bool, db: str, as_json: bool) -> int:
                 output.say(f"{finding.level.value:<8} {finding.check:<10} {finding.sentence}")
             worst.append(finding.level)
 
-    tell(database_checks.examine(db, options.again(db), quick=quick))
+    tell(database_checks.examine(db, options.again(db), quick=quick, offline=offline))
+    tell(_clips())
     tell(_account(offline=offline))
     problems, warnings = worst.count(Level.PROBLEM), worst.count(Level.WARNING)
     output.note(_verdict(problems, warnings))
@@ -55,6 +56,20 @@ def _verdict(problems: int, warnings: int) -> str:
     if problems:
         return f"{count(problems, 'problem')}{beside}."
     return f"No problem found{beside}."
+
+
+def _clips() -> Iterator[Finding]:
+    """Whether files can be looked into when they come home."""
+    from overnight.artifacts import pyav
+
+    if pyav.is_installed():
+        yield fine("clips", "Pictures and clips are decoded when they come home (PyAV).")
+        return
+    yield warning(
+        "clips",
+        "Pictures and clips can't be decoded: a black, frozen or broken one is not noticed.",
+        f"{pyav.HOW_TO_GET} puts that right.",
+    )
 
 
 def _account(*, offline: bool) -> Iterator[Finding]:

@@ -7,7 +7,6 @@ the engine meet.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -76,11 +75,19 @@ def users_account() -> Account:
 
 
 def require_folders(scope: Sequence[Batch]) -> None:
-    """Make sure that results can be written, before any is paid for. Raises :class:`OSError`."""
-    for folder in sorted({batch.output_dir for batch in scope}):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+    """Make sure that results can be written, before any is paid for. Raises :class:`OSError`, and
+    :class:`~overnight.engine.collect.StorageError` where they are to go to a bucket."""
+    from overnight.artifacts.bucket import BucketError
+    from overnight.artifacts.place import Places
+
+    places = Places()
+    try:
+        for folder in sorted({batch.output_dir for batch in scope}):
+            places.require(folder)
+    except BucketError as error:
+        from overnight.engine.collect import StorageError
+
+        raise StorageError(str(error)) from error
 
 
 async def work(
@@ -124,6 +131,7 @@ async def opened(
 ) -> AsyncIterator[Worker]:
     """A worker with everything it needs; what it needs is closed when this is left."""
     from overnight.artifacts.download import Downloader
+    from overnight.artifacts.place import Places, spool_of
     from overnight.artifacts.probe import Prober
     from overnight.engine.collect import Collector
     from overnight.engine.worker import Worker
@@ -146,10 +154,15 @@ async def opened(
         stack.push_async_callback(downloader.aclose)
         prober = Prober()
         stack.push_async_callback(prober.aclose)
+        places = Places(spool_of(database.path))
+        stack.callback(places.close)
+        collector = partial(
+            Collector, downloader=downloader, prober=prober, sidecars=True, places=places
+        )
         yield Worker(
             recorder=writer,
             provider=provider,
-            collector=partial(Collector, downloader=downloader, prober=prober, sidecars=True),
+            collector=collector,
             scope=scope,
             concurrency=terms.concurrency,
             notify=notify,

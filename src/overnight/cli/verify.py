@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from overnight.cli import interrupts, options
-from overnight.cli.output import Output
+from overnight.cli.output import Output, line
 from overnight.cli.verify_words import Tally, checking
 
 if TYPE_CHECKING:
@@ -136,12 +136,14 @@ def _empty_handed(database: Database, ids: Sequence[int], tally: Tally) -> None:
 
 
 def _strays(database: Database, scope: Sequence[Batch], tally: Tally) -> None:
-    from overnight.engine.verification import strays
+    from overnight.artifacts.bucket import Address, BucketError
+    from overnight.engine.verification import stray_objects, strays
     from overnight.store import files
 
     ours = {Path(batch.manifest_path) for batch in scope}
     ours |= {database.path.with_name(database.path.name + end) for end in ("", "-wal", "-shm")}
-    folders = {Path(batch.output_dir) for batch in scope}
+    dirs = {batch.output_dir for batch in scope}
+    folders = {Path(one) for one in dirs if Address.parse(one) is None}
 
     def unrecorded(paths: Collection[str]) -> set[str]:
         # A short look each time: a long one would keep a worker's log from being cleared.
@@ -150,6 +152,11 @@ def _strays(database: Database, scope: Sequence[Batch], tally: Tally) -> None:
 
     for path in strays(folders, unrecorded, ours):
         tally.add("stray", "no record names it", path=path)
+    try:
+        for path in stray_objects(dirs, unrecorded):
+            tally.add("stray", "no record names it", path=path)
+    except BucketError as error:
+        tally.output.note(line(f"Strays were not looked for: {error}", 4000))
 
 
 # --- repairing ------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ class Tally:
 
     def _tell_repaired(self, checked: Checked, mended: Mended) -> None:
         file = checked.file
-        place = None if mended.aside is None else str(mended.aside)
+        place = mended.aside
         text = f"{file.path}: fetched again ({checked.why})"
         if mended.other_bytes:
             text += "; its content is not what was on record before"

@@ -14,7 +14,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from overnight.artifacts import download, naming
+from overnight.artifacts import download, naming, poster
+from overnight.artifacts.bucket import BucketError
+from overnight.artifacts.place import Place as FilePlace
+from overnight.artifacts.place import Places
 from overnight.artifacts.probe import Prober
 from overnight.engine import provenance
 from overnight.engine.polls import Polls
@@ -49,7 +52,8 @@ class UncollectableError(Exception):
 
 class Collector:
     """The handler of ``collecting``. ``prober`` looks into each file before it gets its name;
-    with ``sidecars`` it is written down beside the files where they are from."""
+    with ``sidecars`` it is written down beside the files where they are from. ``places`` knows
+    where files go; without it, only folders of this machine do."""
 
     def __init__(
         self,
@@ -58,11 +62,13 @@ class Collector:
         prober: Prober | None = None,
         *,
         sidecars: bool = False,
+        places: Places | None = None,
     ) -> None:
         self._run = run
         self._downloader = downloader
         self._prober = prober
         self._sidecars = sidecars
+        self._places = places or Places()
         self._turns: dict[int, asyncio.Semaphore] = {}
         """How many more files of each batch may be fetched now."""
         self._named: dict[Path, int] = {}
@@ -76,7 +82,7 @@ class Collector:
             return await self._bring_in(job)
         finally:
             if job.file_name is not None:
-                self._let_go(self._run.output_dir(job) / naming.place(job.file_name), job)
+                self._let_go(self._place(job).desk / naming.place(job.file_name), job)
 
     async def _bring_in(self, job: Job) -> Job:
         run = self._run
@@ -161,13 +167,15 @@ class Collector:
 
     async def _bring_home(self, job: Job, row: views.ArtifactRow, of: int) -> bool:
         """Fetch one file and record it; False when the job is not what it was any more."""
-        run = self._run
+        run, place = self._run, self._place(job)
         fetched = await self._fetch(job, row, of)
+        if run.batch_of(job).output.get("poster") and self._prober is not None:
+            await poster.add(place, fetched, self._prober)
         faults.reach(Place.FILE_NAMED)
         file = _stored(row, fetched)
         kept = await run.record(partial(queue.stored, job=job, file=file, at=run.now()))
         faults.reach(Place.FILE_RECORDED)
-        await self._downloader.settle(fetched)
+        await place.settle(self._downloader, fetched)
         return not isinstance(kept, Overtaken)
 
     async def _fetch(self, job: Job, row: views.ArtifactRow, of: int) -> download.Fetched:
@@ -208,11 +216,13 @@ class Collector:
             self._run.bytes += received - counted
             counted = received
 
+        place = self._place(job)
         async with self._turn(job):
-            return await self._downloader.fetch(
+            return await place.fetch(
+                self._downloader,
                 url,
                 partial(_target, name, row, url, of),
-                recorded=_recorded(row),
+                recorded=_recorded(place, row),
                 progress=progress,
                 examine=None if self._prober is None else self._prober.examiner(job.inputs),
             )
@@ -220,13 +230,29 @@ class Collector:
     async def _keep_provenance(self, job: Job) -> None:
         """Raises :class:`StorageError`."""
         of = await self._run.record(partial(files.provenance, job_id=job.id))
+        failures = 0
+        while True:
+            try:
+                await asyncio.to_thread(provenance.keep, of, self._place(job))
+            except OSError as error:
+                raise StorageError(
+                    f"{error.filename or of.output_dir}: {error.strerror}. Files can't be written "
+                    "there: put that right, then run this again."
+                ) from error
+            except BucketError as error:
+                failures += 1
+                if not error.passes or self._overdue(job):
+                    raise StorageError(str(error)) from error
+                await self._run.nap(job.id, self._run.pace.next_try(failures, self._run.rng, None))
+            else:
+                return
+
+    def _place(self, job: Job) -> FilePlace:
+        """Where the job's files go. Raises :class:`StorageError`."""
         try:
-            await asyncio.to_thread(provenance.keep, of)
-        except OSError as error:
-            raise StorageError(
-                f"{error.filename or of.output_dir}: {error.strerror}. Files can't be written "
-                "there: put that right, then run this again."
-            ) from error
+            return self._places.of(self._run.output_dir(job))
+        except BucketError as error:
+            raise StorageError(str(error)) from error
 
     async def _bought_again_for(self, job: Job) -> str | None:
         """What is wrong with the files, where the manifest says to buy others for that, and
@@ -263,12 +289,13 @@ class Collector:
         A key belongs to one job. A name from the manifest may be wanted by several: the first that
         comes home has it, and the others add the beginning of their fingerprint.
         """
-        folder = self._run.output_dir(job)
+        place = self._place(job)
+        folder = place.desk
         if job.file_name is None:
             return folder / naming.stem(job.key, naming.LONGEST)
         wanted = folder / naming.place(job.file_name)
         if self._named.setdefault(wanted, job.id) == job.id:
-            first = str(wanted) if of == 1 else f"{wanted}-1"
+            first = place.location(wanted) + ("" if of == 1 else "-1")
             if not await self._run.record(partial(names.is_taken, path=first, job_id=job.id)):
                 return wanted
         return wanted.with_name(f"{wanted.name}~{job.fingerprint[:8]}")
@@ -297,10 +324,12 @@ def _target(
     return name.with_name(whole)
 
 
-def _recorded(row: views.ArtifactRow) -> download.Fetched | None:
+def _recorded(place: FilePlace, row: views.ArtifactRow) -> download.Fetched | None:
     if row.path is None or row.bytes is None or row.sha256 is None:
         return None
-    return download.Fetched(Path(row.path), row.bytes, row.sha256, row.content_type)
+    made = place.on_desk(row.path)
+    address = None if str(made) == row.path else row.path
+    return download.Fetched(made, row.bytes, row.sha256, row.content_type, address=address)
 
 
 def _stored(row: views.ArtifactRow, fetched: download.Fetched) -> queue.Stored:
@@ -308,7 +337,7 @@ def _stored(row: views.ArtifactRow, fetched: download.Fetched) -> queue.Stored:
     found = fetched.opinion
     return queue.Stored(
         row.position,
-        str(fetched.path),
+        fetched.location,
         fetched.bytes,
         fetched.sha256,
         fetched.content_type,

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from overnight.artifacts import sidecar
+from overnight.artifacts.place import Place
 from overnight.store.files import Provenance
 from overnight.store.views import ArtifactRow, AttemptRow
 
 
-def document(of: Provenance) -> dict[str, Any]:
+def document(of: Provenance, place: Place) -> dict[str, Any]:
     """The sidecar's content. Times are ISO 8601 in UTC, costs US dollars, paths from the output
     folder where they lie in it."""
     costs = [attempt.cost for attempt in of.attempts if attempt.cost is not None]
-    folder = Path(of.output_dir)
     return {
         "batch": of.batch,
         "key": of.key,
@@ -34,18 +33,13 @@ def document(of: Provenance) -> dict[str, Any]:
         "request_id": of.attempts[-1].request_id if of.attempts else None,
         "cost": sum(costs) if costs else None,
         "attempts": [_attempt(one, is_last=one is of.attempts[-1]) for one in of.attempts],
-        "files": [_file(one, folder) for one in of.artifacts if one.path is not None],
+        "files": [_file(one, place) for one in of.artifacts if one.path is not None],
     }
 
 
-def keep(of: Provenance) -> Path:
-    """Write the sidecar of a job. Blocks. OSErrors come through as they are."""
-    return sidecar.write(Path(of.output_dir), of.batch, of.key, document(of))
-
-
-def is_kept(output_dir: str, batch: str, key: str) -> bool:
-    """Whether the job has a sidecar. Blocks."""
-    return sidecar.place(Path(output_dir), batch, key).is_file()
+def keep(of: Provenance, place: Place) -> None:
+    """Write the sidecar of a job to its batch's place. Blocks, and raises what places raise."""
+    place.keep_sidecar(of.batch, of.key, document(of, place))
 
 
 def _attempt(attempt: AttemptRow, *, is_last: bool) -> dict[str, Any]:
@@ -62,11 +56,9 @@ def _attempt(attempt: AttemptRow, *, is_last: bool) -> dict[str, Any]:
     return said if is_last else said | {"outcome": attempt.outcome, "error": attempt.error}
 
 
-def _file(row: ArtifactRow, folder: Path) -> dict[str, Any]:
-    path = Path(row.path or "")
-    inside = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+def _file(row: ArtifactRow, place: Place) -> dict[str, Any]:
     return {
-        "path": inside,
+        "path": place.inside(row.path or ""),
         "bytes": row.bytes,
         "sha256": row.sha256,
         "content_type": row.content_type,

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from random import Random
 
-from overnight.artifacts import aside, download
+from overnight.artifacts import download
+from overnight.artifacts.bucket import BucketError
+from overnight.artifacts.place import Place, Places, spool_of
 from overnight.artifacts.probe import Prober
 from overnight.engine import provenance
 from overnight.engine.collect import StorageError
@@ -44,7 +45,7 @@ class Mended:
     why_not: str | None = None
     suspect: str | None = None
     other_bytes: bool = False
-    aside: Path | None = None
+    aside: str | None = None
 
 
 class _NothingToHaveError(Exception):
@@ -63,11 +64,13 @@ class Mender:
         connect: Callable[[], base.Provider],
         *,
         pace: Pace | None = None,
+        places: Places | None = None,
     ) -> None:
         self._database = database
         self._downloader = downloader
         self._prober = prober
         self._connect = connect
+        self._places = places or Places(spool_of(database.path))
         self._provider: base.Provider | None = None
         self._pace = pace or Pace()
         self._rng = Random()  # noqa: S311 - spreads waits
@@ -78,42 +81,50 @@ class Mender:
         """Bring ``file`` home again. Raises :class:`StorageError`, :class:`OSError`, and whatever
         ``connect`` raises; a changed file is where it was then."""
         async with self._turn:
-            mended = await self._mend(file)
+            try:
+                mended = await self._mend(file)
+            except BucketError as error:
+                raise StorageError(str(error)) from error
         self._in_vain = 0 if mended.why_not is None else self._in_vain + 1
         return mended
 
     async def _mend(self, file: RecordedFile) -> Mended:
-        path = Path(file.path)
-        there = await asyncio.to_thread(lambda: path.exists() or path.is_symlink())
-        place = await asyncio.to_thread(aside.put_aside, path) if there else None
+        place = self._places.holding(file.path, file.output_dir)
+        put = await asyncio.to_thread(place.put_aside, file.path)
         fetched = None
         try:
-            url, fetched = await self._fetch(file)
+            url, fetched = await self._fetch(file, place)
         except _NothingToHaveError as error:
             return Mended(why_not=str(error))
         finally:
-            if fetched is None and place is not None:
-                aside.put_back(place, path)
+            if fetched is None and put is not None:
+                await asyncio.to_thread(place.put_back, put, file.path)
         await asyncio.to_thread(self._record, file, url, fetched)
-        await self._downloader.settle(fetched)
+        await place.settle(self._downloader, fetched)
         return Mended(
             suspect=None if fetched.opinion is None else fetched.opinion.suspect,
             other_bytes=fetched.sha256 != file.sha256,
-            aside=place,
+            aside=put,
         )
 
     async def aclose(self) -> None:
-        """Close the provider, if it was needed."""
+        """Close the provider, if it was needed, and the places."""
+        self._places.close()
         if self._provider is not None:
             await self._provider.aclose()
 
-    async def _fetch(self, file: RecordedFile) -> tuple[str, download.Fetched]:
+    async def _fetch(self, file: RecordedFile, place: Place) -> tuple[str, download.Fetched]:
         url, reason = file.url, ""
         retry_after: float | None
         tries = TRIES if self._in_vain < PATIENCE else 1
         for failures in range(1, tries + 1):
-            outcome = await self._downloader.fetch(
-                url, Path(file.path), examine=self._prober.examiner(file.inputs)
+            outcome = await place.fetch(
+                self._downloader,
+                url,
+                place.on_desk(file.path),
+                recorded=None,
+                progress=None,
+                examine=self._prober.examiner(file.inputs),
             )
             retry_after = None
             match outcome:
@@ -154,7 +165,7 @@ class Mender:
         opinion = fetched.opinion
         by = Replacement(
             url=url,
-            path=str(fetched.path),
+            path=fetched.location,
             bytes=fetched.bytes,
             sha256=fetched.sha256,
             content_type=fetched.content_type or file.content_type,
@@ -166,4 +177,4 @@ class Mender:
             record(connection)
             of = files.provenance(connection, file.job_id)
         if file.newest:
-            provenance.keep(of)
+            provenance.keep(of, self._places.of(of.output_dir))

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import TypeVar
 
@@ -275,9 +274,9 @@ class Run:
         own = self.batch_of(job).run.get("timeout") or {}
         return replace(self.limits, **own) if own else self.limits
 
-    def output_dir(self, job: Job) -> Path:
-        """Where the job's files go, absolute."""
-        return Path(self.batch_of(job).output_dir)
+    def output_dir(self, job: Job) -> str:
+        """Where the job's files go: an absolute folder, or an address."""
+        return self.batch_of(job).output_dir
 
 
 def ceilings(batches: Sequence[views.Batch]) -> dict[int, int]:

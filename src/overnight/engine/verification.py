@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from overnight.artifacts.bucket import Address, Bucket, BucketError
 from overnight.artifacts.outcomes import Opinion
 from overnight.artifacts.part import holds
+from overnight.artifacts.place import Places, spool_of
 from overnight.artifacts.probe import Prober
 from overnight.artifacts.pyav import NOT_INSTALLED
 from overnight.engine import provenance
@@ -63,6 +65,7 @@ class Verifier:
 
     def __init__(self, database: Database, prober: Prober, *, fast: bool) -> None:
         self._database = database
+        self._places = Places(spool_of(database.path))
         self._prober = prober
         self._fast = fast
         self._turn = asyncio.Semaphore(_AT_ONCE)
@@ -76,7 +79,7 @@ class Verifier:
     async def check(self, file: RecordedFile) -> Checked:
         """Everything about one file."""
         async with self._turn:
-            checked, new = await asyncio.to_thread(_compare, file, fast=self._fast), False
+            checked, new = await asyncio.to_thread(self._compare, file), False
             if checked.finding is Finding.WHOLE:
                 suspect, new = await self._content(file)
                 if suspect is not None:
@@ -94,7 +97,9 @@ class Verifier:
         has looked yet or could look properly."""
         seen = file.probe or {}
         blind = seen.get("why") == NOT_INSTALLED
-        if self._fast or (file.probe is not None and not (blind and self._prober.decodes)):
+        away = Address.parse(file.path) is not None  # what is in a bucket was looked at before
+        known = file.probe is not None and not (blind and self._prober.decodes)
+        if self._fast or away or known:
             self.unprobed += blind
             return file.suspect, False
         path = Path(file.path)
@@ -109,17 +114,30 @@ class Verifier:
 
     def _keep_sidecar(self, file: RecordedFile, *, anew: bool) -> bool:
         """Write it where it is missing, or where there is something ``anew`` to say."""
-        missing = not provenance.is_kept(file.output_dir, file.batch, file.key)
-        if not missing and not anew:
-            return False
-        with self._database.reading() as connection:
-            of = files.provenance(connection, file.job_id)
         try:
-            provenance.keep(of)
+            place = self._places.of(file.output_dir)
+            missing = not place.has_sidecar(file.batch, file.key)
+            if not missing and not anew:
+                return False
+            with self._database.reading() as connection:
+                of = files.provenance(connection, file.job_id)
+            provenance.keep(of, place)
         except OSError as error:
             self.unwritten = f"{error.filename or file.output_dir}: {error.strerror}"
             return False
+        except BucketError as error:
+            self.unwritten = str(error)
+            return False
         return missing
+
+    def _compare(self, file: RecordedFile) -> Checked:
+        address = Address.parse(file.path)
+        if address is None:
+            return _compare(file, fast=self._fast)
+        try:
+            return _compare_object(file, address, self._places.bucket(address), fast=self._fast)
+        except BucketError as error:
+            return Checked(file, Finding.UNREADABLE, str(error).rstrip("."))
 
 
 def _compare(file: RecordedFile, *, fast: bool) -> Checked:
@@ -133,13 +151,36 @@ def _compare(file: RecordedFile, *, fast: bool) -> Checked:
     if not stat.S_ISREG(found.st_mode):
         return Checked(file, Finding.CHANGED, "what stands there is no file")
     if found.st_size != file.bytes:
-        why = f"it has {found.st_size:,} bytes where {file.bytes:,} are on record"
-        return Checked(file, Finding.CHANGED, why)
+        return _another_size(file, found.st_size)
     if not fast and not holds(path, file.bytes, file.sha256):
         if not os.access(path, os.R_OK):
             return Checked(file, Finding.UNREADABLE, "it can't be read: Permission denied")
         return Checked(file, Finding.CHANGED, "its content is not what is on record")
     return Checked(file, Finding.WHOLE)
+
+
+def _compare_object(file: RecordedFile, address: Address, bucket: Bucket, *, fast: bool) -> Checked:
+    """By what the store says of it; its content is read only where nothing says its SHA-256."""
+    found = bucket.look(address.key)
+    if found is None:
+        return Checked(file, Finding.MISSING, "it is not there")
+    if found.bytes != file.bytes:
+        return _another_size(file, found.bytes)
+    if not fast:
+        digest = found.sha256
+        if digest is None:
+            try:
+                digest = bucket.sha256(address.key)
+            except FileNotFoundError:
+                return Checked(file, Finding.MISSING, "it is not there")
+        if digest != file.sha256:
+            return Checked(file, Finding.CHANGED, "its content is not what is on record")
+    return Checked(file, Finding.WHOLE)
+
+
+def _another_size(file: RecordedFile, size: int) -> Checked:
+    why = f"it has {size:,} bytes where {file.bytes:,} are on record"
+    return Checked(file, Finding.CHANGED, why)
 
 
 # --- strays ---------------------------------------------------------------------------------------
@@ -160,6 +201,20 @@ def strays(
             paths = [os.path.join(here, name) for name in sorted(names) if name[0] != "."]  # noqa: PTH118 - os.walk speaks in strings, and there may be a million
             for start in range(0, len(paths), _NAMES):
                 yield from sorted(unrecorded(paths[start : start + _NAMES]) - known)
+
+
+def stray_objects(
+    folders: Collection[str], unrecorded: Callable[[Collection[str]], set[str]]
+) -> Iterator[str]:
+    """As :func:`strays`, for the addresses among ``folders``. Raises :class:`BucketError`."""
+    places = Places()
+    for folder in sorted(set(folders)):
+        address = Address.parse(folder)
+        if address is None:
+            continue
+        for page in places.keys(address):
+            seen = [one for one in page if "/." not in one.removeprefix(f"{folder}")]
+            yield from sorted(unrecorded(seen))
 
 
 def _outermost(folders: Collection[Path]) -> list[Path]:

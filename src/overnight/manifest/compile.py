@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -64,7 +65,11 @@ def compile_manifest(
         digest=digest,
         run=RunSettings.of(shape.run),
         output=OutputSettings(
-            folder, shape.output.name, shape.output.download, shape.output.on_suspect
+            folder,
+            shape.output.name,
+            shape.output.download,
+            shape.output.on_suspect,
+            shape.output.poster,
         ),
         blocks=blocks,
         document=document,
@@ -134,8 +139,14 @@ def _wrong_name(name: str) -> str | None:
     return None
 
 
-def _output(folder: Path, shape: ManifestShape, name: str, reporter: Reporter) -> Path:
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://.*", re.IGNORECASE | re.DOTALL)
+_OBJECTS = re.compile(r"(s3|gs|az)://[a-z0-9][a-z0-9._-]*[a-z0-9](/[^/?#\s][^/?#]*)*")
+
+
+def _output(folder: Path, shape: ManifestShape, name: str, reporter: Reporter) -> Path | str:
     written = shape.output.dir
+    if written is not None and _ADDRESS.fullmatch(str(written)):
+        return _address(str(written), reporter)
     try:
         wanted = Path(str(written)).expanduser() if written is not None else Path("outputs", name)
     except RuntimeError:
@@ -143,6 +154,16 @@ def _output(folder: Path, shape: ManifestShape, name: str, reporter: Reporter) -
         reporter.at_value(("output", "dir"), "there is no such home folder", hint)
         wanted = Path()
     return (folder / wanted).resolve()
+
+
+def _address(written: str, reporter: Reporter) -> str:
+    """An address as it is kept: every place has one way to be written."""
+    address = written.rstrip("/")
+    parts = address.partition("://")[2].split("/")
+    if not _OBJECTS.fullmatch(address) or any(part.startswith(".") for part in parts):
+        hint = "write s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, or a folder"
+        reporter.at_value(("output", "dir"), "this is no place that files can go to", hint)
+    return address
 
 
 def _namer(shape: ManifestShape, name: str, reporter: Reporter) -> NameTemplate | None:

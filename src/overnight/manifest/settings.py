@@ -121,22 +121,27 @@ class RunSettings:
 class OutputSettings:
     """Where files go.
 
-    ``dir`` is absolute; it need not exist yet. ``name`` is the template of a file's path without
+    ``dir`` is an absolute path, which need not exist yet, or the text of an address such as
+    ``s3://bucket/prefix``. ``name`` is the template of a file's path without
     suffix, counted from there; None means the job's key. ``download`` files are fetched at once.
-    ``on_suspect`` says whether a job whose file looks wrong is bought again.
+    ``on_suspect`` says whether a job whose file looks wrong is bought again, ``poster`` whether
+    each clip gets a JPEG beside it.
     """
 
-    dir: Path
+    dir: Path | str
     name: str | None = None
     download: int = 4
     on_suspect: Literal["keep", "retry"] = "keep"
+    poster: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """What the database keeps of it beside the folder: ``download``, and where the manifest
-        says them ``name`` and ``on_suspect`` (``retry``; keeping is the rule)."""
+        says them ``name``, ``on_suspect`` (``retry``; keeping is the rule) and ``poster``."""
         kept: dict[str, Any] = {"download": self.download}
         if self.name is not None:
             kept["name"] = self.name
         if self.on_suspect != "keep":
             kept["on_suspect"] = self.on_suspect
+        if self.poster:
+            kept["poster"] = True
         return kept

@@ -138,7 +138,8 @@ class OutputShape(Shape):
     dir: str | None = Field(
         default=None,
         min_length=1,
-        description="The folder for results, counted from the manifest's own folder.",
+        description="The folder for results, counted from the manifest's own folder; or "
+        "s3://bucket/prefix, gs://… or az://….",
     )
     name: str | None = Field(
         default=None,
@@ -150,6 +151,7 @@ class OutputShape(Shape):
         default="keep",
         description="What becomes of a job whose file looks wrong: retry buys it again.",
     )
+    poster: bool = Field(default=False, description="Whether each clip gets a JPEG beside it.")
 
 
 def _given(value: object, kind: LiteralString) -> object:

@@ -165,7 +165,23 @@ def unrecorded(connection: Connection, paths: Collection[str]) -> set[str]:
         some = wanted[start : start + 500]
         query = select(artifacts.c.path).where(IS_HOME, artifacts.c.path.in_(some))
         known |= {path for path in connection.scalars(query) if path is not None}
-    return set(wanted) - known
+    strange = set(wanted) - known
+    return {one for one in strange if not _is_poster(connection, one)}
+
+
+_POSTER = ".poster.jpg"
+
+
+def _is_poster(connection: Connection, path: str) -> bool:
+    """Whether a recorded clip has this as its poster, which has no record of its own."""
+    if not path.endswith(_POSTER):
+        return False
+    clip = path.removesuffix(_POSTER)
+    # A suffix begins with a dot, and what comes next after a dot is a slash.
+    query = select(artifacts.c.id).where(
+        IS_HOME, artifacts.c.path >= f"{clip}.", artifacts.c.path < f"{clip}/"
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def provenance(connection: Connection, job_id: int) -> Provenance:
