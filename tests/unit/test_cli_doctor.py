@@ -88,6 +88,15 @@ def test_a_sound_night_has_no_problem_and_no_warning(database: Database, capsys:
     assert "Found in RUNCOMFY_TOKEN" in found["token"][1]
 
 
+def test_a_machine_that_cannot_look_into_clips_is_told_how(
+    database: Database, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overnight.artifacts.pyav.is_installed", lambda: False)
+    code, found = examined(capsys)
+    assert (code, found["clips"][0]) == (Exit.DONE, "warning")
+    assert 'pip install "overnight[probe]"' in found["clips"][1]
+
+
 def test_every_check_is_documented(database: Database, capsys: Capture) -> None:
     fill(database)
     _, found = examined(capsys)

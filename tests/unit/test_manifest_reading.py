@@ -264,6 +264,42 @@ def test_a_folder_in_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert read_manifest(tmp_path / "jobs.yaml").output.dir == tmp_path / "me" / "clips"
 
 
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("s3://my-clips/fog/", "s3://my-clips/fog"),
+        ("s3://my.clips", "s3://my.clips"),
+        ("gs://clips_2/a b/c", "gs://clips_2/a b/c"),
+        ("az://clips/night 1", "az://clips/night 1"),
+    ],
+)
+def test_a_bucket_is_kept_as_it_is_written(tmp_path: Path, written: str, kept: str) -> None:
+    (tmp_path / "jobs.yaml").write_text(HEAD + GOOD + f'output: {{dir: "{written}"}}\n')
+    assert read_manifest(tmp_path / "jobs.yaml").output.dir == kept
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["s3://", "s3:///x", "s3://A/x", "s3://b/../x", "s3://b/.x", "s3://b//x", "s3://b/x?y",
+     "https://b/x", "ftp://b/x", "S3://b/x", "s3://k:s@b/x"],
+)  # fmt: skip
+def test_no_other_address_is_a_place(tmp_path: Path, written: str) -> None:
+    (tmp_path / "jobs.yaml").write_text(HEAD + GOOD + f'output: {{dir: "{written}"}}\n')
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(tmp_path / "jobs.yaml")
+    [problem] = caught.value.problems
+    assert problem.message == "this is no place that files can go to"
+    assert "s3://bucket/prefix" in str(problem.hint)
+
+
+def test_posters_are_kept_only_where_they_are_wanted(tmp_path: Path) -> None:
+    file = tmp_path / "jobs.yaml"
+    file.write_text(HEAD + GOOD)
+    assert "poster" not in read_manifest(file).output.as_json()
+    file.write_text(HEAD + GOOD + "output: {poster: true}\n")
+    assert read_manifest(file).output.as_json()["poster"] is True
+
+
 def test_importing_the_package_loads_no_parser() -> None:
     script = (
         "import sys, overnight.manifest\n"
