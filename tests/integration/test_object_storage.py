@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from overnight.artifacts import bucket
 from overnight.artifacts.bucket import Address, Bucket, BucketError
@@ -254,6 +255,27 @@ async def test_other_commands_know_the_address(objects: Objects, tmp_path: Path)
     assert {"check": "outputs", "level": "ok", "text": f"{PLACE} takes files.", "advice": ""} in (
         outputs
     )
+
+
+@pytest.mark.parametrize("kind", ["files", "parquet", "webdataset"])
+async def test_an_export_reads_the_bucket(objects: Objects, kind: str) -> None:
+    await objects.night(3, name="{{ seed }}")
+    objects.store.bucket.remove("clips/1.mp4")
+    objects.store.bucket.replace("clips/2.mp4", b"other bytes", "video/mp4")
+    named = {"files": ["--files-only"]}.get(kind, ["--format", kind])
+    assert run(["export", "--to", "set", *named, "--json"]) == 3
+    said = json.loads(objects.capture.readouterr().out.splitlines()[-1])
+    assert said["left_out"] == {"missing": 1, "changed": 1}
+    content = objects.store.bucket.read("clips/3.mp4")
+    assert content is not None
+    files = [path for path in (objects.folder / "set").rglob("*") if path.is_file()]
+    exported = [path.read_bytes() for path in files if path.suffix != ".parquet"]
+    if kind == "parquet":
+        [table] = [path for path in files if path.suffix == ".parquet"]
+        media = parquet.read_table(table).column("video").to_pylist()
+        exported += [one["bytes"] for one in media]
+    assert any(content in one for one in exported)
+    assert not any(b"other bytes" in one for one in exported)
 
 
 async def test_posters_stand_beside_the_clips(objects: Objects) -> None:

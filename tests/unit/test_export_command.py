@@ -204,11 +204,11 @@ def test_kinds_that_a_loader_does_not_know_are_said(database: Database, capsys: 
     assert export("table", "jsonl") == Exit.DONE
 
 
-def test_a_file_in_an_object_store_is_not_here(database: Database, capsys: Capture) -> None:
+def test_a_file_at_another_address_is_not_here(database: Database, capsys: Capture) -> None:
     fill(database, [clip(1), clip(2)])
     with database.writing() as connection:
         connection.exec_driver_sql(
-            "UPDATE artifacts SET path = 's3://bucket/x.mp4' WHERE path LIKE '%seed2.mp4'"
+            "UPDATE artifacts SET path = 'https://host/x.mp4' WHERE path LIKE '%seed2.mp4'"
         )
     assert export("set", "files", "--json") == Exit.JOBS_FAILED
     assert lines(capsys)[0]["left_out"] == {"elsewhere": 1}

@@ -111,9 +111,7 @@ class Bucket:
                 return False
             how = {"use_multipart": True}
         try:
-            self._asked(
-                lambda: obstore.put(self._store, key, content, attributes=attributes, **how)
-            )
+            self._put(lambda: obstore.put(self._store, key, content, attributes=attributes, **how))
         except obstore.exceptions.AlreadyExistsError:
             return False
         return True
@@ -123,7 +121,7 @@ class Bucket:
         import obstore
 
         attributes = {"Content-Type": media_type}
-        self._asked(lambda: obstore.put(self._store, key, content, attributes=attributes))
+        self._put(lambda: obstore.put(self._store, key, content, attributes=attributes))
 
     def read(self, key: str) -> bytes | None:
         """All of a small object; None when there is none."""
@@ -166,6 +164,13 @@ class Bucket:
         pages = iter(self._asked(lambda: obstore.list(self._store, prefix or None, chunk_size=500)))
         while (page := self._asked(lambda: next(pages, None))) is not None:
             yield [meta["path"] for meta in page]
+
+    def _put(self, call: Callable[[], object]) -> None:
+        try:
+            self._asked(call)
+        except FileNotFoundError:
+            # Nothing but the bucket itself can be missing where something is written.
+            raise BucketError(self._no_bucket()) from None
 
     def _unless_missing(self, call: Callable[[], T]) -> T | None:
         try:

@@ -3,7 +3,7 @@
 A file is compared with the size and the SHA-256 that were recorded when it came home. What is in
 its place already and right is kept, which is how an interrupted export goes on. A hard link is made
 where the file system allows it, a copy elsewhere; a symbolic link never is, because a data set must
-not depend on another folder.
+not depend on another folder. What is in a bucket is copied from there.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
+from overnight.export import remote
 from overnight.export.errors import LeftOut
-from overnight.export.report import CHANGED, ELSEWHERE, MISSING
+from overnight.export.report import CHANGED, MISSING
 from overnight.export.target import digest_of
 
 KEPT = "kept"
@@ -38,8 +39,6 @@ def source_of(file: dict[str, Any]) -> Path:
 
     Raises :class:`LeftOut` when it is not there, or has another size than was recorded.
     """
-    if "://" in file["path"]:
-        raise LeftOut(ELSEWHERE, "only files on this machine can be exported")
     path = Path(file["path"])
     try:
         found = path.stat()
@@ -52,11 +51,14 @@ def source_of(file: dict[str, Any]) -> Path:
     return path
 
 
-def prove(file: dict[str, Any]) -> Path:
-    """The file, read once and found to be what was recorded. Raises :class:`LeftOut`."""
-    source = source_of(file)
-    _require(_digest(source), file)
-    return source
+def prove(file: dict[str, Any]) -> None:
+    """Make sure that the file is what was recorded. Raises :class:`LeftOut`, and
+    :class:`~overnight.export.errors.ExportError` when its store can't be asked."""
+    address = remote.address_of(file)
+    if address is not None:
+        remote.prove(file, address)
+    else:
+        _require(_digest(source_of(file)), file)
 
 
 def bring(file: dict[str, Any], place: Path, scratch: Path, *, copy: bool) -> str:
@@ -66,9 +68,10 @@ def bring(file: dict[str, Any], place: Path, scratch: Path, *, copy: bool) -> st
     """
     if _is_right(place, file) and not (copy and _is_shared(place, file)):
         return KEPT
-    if copy:
-        return _copied(source_of(file), file, place, scratch)
-    source = prove(file)
+    if copy or remote.address_of(file) is not None:
+        return _copied(file, place, scratch)
+    prove(file)
+    source = source_of(file)
     try:
         # Whatever is in its place is wrong, or it would have been kept.
         place.unlink(missing_ok=True)
@@ -78,14 +81,20 @@ def bring(file: dict[str, Any], place: Path, scratch: Path, *, copy: bool) -> st
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        return _copied(source, file, place, scratch)
+        return _copied(file, place, scratch)
     return LINKED
+
+
+class Source(Protocol):
+    """Something to read from."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
 
 
 class Reader:
     """A file that is hashed as it is read, for whatever takes something to read from."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
         self._digest = hashlib.sha256()
 
@@ -104,16 +113,22 @@ class Reader:
 def proven(file: dict[str, Any]) -> Iterator[Reader]:
     """A recorded file to read to its end. Raises :class:`LeftOut`, on leaving at the latest, when
     it is not what was recorded: it was changed since it was proven."""
-    with source_of(file).open("rb") as source:
+    address = remote.address_of(file)
+    with contextlib.ExitStack() as stack:
+        source: Source
+        if address is None:
+            source = stack.enter_context(source_of(file).open("rb"))
+        else:
+            source = remote.Stream(address)
         reader = Reader(source)
         yield reader
         _require(reader.sha256, file)
 
 
-def _copied(source: Path, file: dict[str, Any], place: Path, scratch: Path) -> str:
+def _copied(file: dict[str, Any], place: Path, scratch: Path) -> str:
     try:
         with scratch.open("wb") as part:
-            with proven({**file, "path": str(source)}) as reader:
+            with proven(file) as reader:
                 shutil.copyfileobj(reader, part, _CHUNK)
             part.flush()
             os.fsync(part.fileno())

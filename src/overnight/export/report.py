@@ -39,7 +39,7 @@ REASONS = {
     MISSING: "with a file that is missing",
     CHANGED: "with a file that is not what was downloaded",
     KIND: "with a file that this format can't hold",
-    ELSEWHERE: "with a file that is not on this machine",
+    ELSEWHERE: "with a file that is neither on this machine nor in a bucket",
 }
 """Every reason, as words after a number of jobs."""
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Protocol
 
-from overnight.export import card, failures
+from overnight.export import card, failures, remote
 from overnight.export.entry import Spool
 from overnight.export.errors import ExportError
 from overnight.export.folders import FilesOnly, ImageFolder, VideoFolder
@@ -73,6 +73,7 @@ def export(
     kind.require()
     report = Report()
     with opened(request.root, request.as_json()) as target, ExitStack() as stack:
+        stack.callback(remote.close)
         names = InputNames(words)
         gathered = stack.enter_context(Spool(target.scratch()))
         gathering = Gathering(request, gathered, names, report, needs_file=kind.needs_file)
