@@ -221,9 +221,10 @@ class Places:
         return ObjectPlace(address, self.bucket(address), self._spool / mark, self._writers)
 
 
-def spool_of(database: Path) -> Path:
-    """The folder beside a database in which files for buckets are made."""
-    return database.with_name(f"{database.name}.spool")
+def spool_of(database: Path, work: str = "") -> Path:
+    """The folder beside a database in which files for buckets are made. ``work`` names one of its
+    own for whoever may run beside a worker: the first to be done clears a folder away."""
+    return database.with_name(f"{database.name}{work and f'.{work}'}.spool")
 
 
 def _prune(folder: Path) -> None:

@@ -70,7 +70,7 @@ class Mender:
         self._downloader = downloader
         self._prober = prober
         self._connect = connect
-        self._places = places or Places(spool_of(database.path))
+        self._places = places or Places(spool_of(database.path, "repair"))
         self._provider: base.Provider | None = None
         self._pace = pace or Pace()
         self._rng = Random()  # noqa: S311 - spreads waits

@@ -65,7 +65,7 @@ class Verifier:
 
     def __init__(self, database: Database, prober: Prober, *, fast: bool) -> None:
         self._database = database
-        self._places = Places(spool_of(database.path))
+        self._places = Places(spool_of(database.path, "repair"))
         self._prober = prober
         self._fast = fast
         self._turn = asyncio.Semaphore(_AT_ONCE)
