@@ -98,7 +98,8 @@ class Mender:
             return Mended(why_not=str(error))
         finally:
             if fetched is None and put is not None:
-                await asyncio.to_thread(place.put_back, put, file.path)
+                # Not in a thread: whatever ends us, this is done first.
+                place.put_back(put, file.path)
         await asyncio.to_thread(self._record, file, url, fetched)
         await place.settle(self._downloader, fetched)
         return Mended(
