@@ -80,7 +80,8 @@ class Objects:
             account = Account(self.emulator.base_url, token, "the test")
             session.require_folders(scope)
             self.store.refuse = refuse
-            opened = session.opened(database, scope, account, session.Terms(), self.notices.append)
+            terms, notify = session.Terms(), self.notices.append
+            opened = session.opened(database, scope, account, terms, notify, lambda _: None)
             async with opened as worker, asyncio.timeout(60):
                 assert (await worker.run()).ending is Ending.DONE
         self.capture.readouterr()
