@@ -110,6 +110,8 @@ def make(revision: str) -> str:
                 _fill_0003(raw)
             if revision >= "0004":
                 _fill_0004(raw)
+            if revision >= "0005":
+                _fill_0005(raw)
         dump = "\n".join(raw.iterdump())
         raw.close()
     return dump + "\n"
@@ -224,6 +226,20 @@ def _fill_0004(raw: sqlite3.Connection) -> None:
         "UPDATE artifacts SET suspect = 'nothing moves in it', probe = ? WHERE path NOTNULL",
         (json.dumps({"probed": True, "kind": "video", "frames": 81, "still": True}),),
     )
+
+
+def _fill_0005(raw: sqlite3.Connection) -> None:
+    """What came with 0005: a local file that was uploaded, and one that was not."""
+    kept = json.dumps({"presign": 86400.0, "store": "s3://night/in"})
+    raw.execute("UPDATE batches SET assets = ?", (kept,))
+    for digit, home in (
+        ("a", {"store_key": f"s3://night/in/{'a' * 64}.png", "uploaded_at": 1050.0}),
+        ("b", {}),
+    ):
+        _insert(
+            raw, "assets", name=f"{digit * 64}.png", path=f"/night/refs/{digit}.png", bytes=9,
+            content_type="image/png", **home,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

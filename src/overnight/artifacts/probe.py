@@ -18,8 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from overnight.artifacts import magic, pyav, verdict
+from overnight.artifacts import pyav, verdict
 from overnight.artifacts.outcomes import Examine, Opinion
+from overnight.assets import magic
 
 SECONDS = 20.0
 """How long one file may be decoded; a clip of some minutes takes less."""

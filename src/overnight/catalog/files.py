@@ -46,6 +46,14 @@ def is_example(spec: InputSpec, address: object) -> bool:
     )
 
 
+def is_local_path(spec: InputSpec, address: object) -> bool:
+    """Whether a text is the path of a file on this machine: no example, no URL of any kind."""
+    if not isinstance(address, str) or not address.strip() or is_example(spec, address):
+        return False
+    scheme = _SCHEME.match(address)
+    return scheme is None or len(scheme.group(1)) == 1  # one letter is a Windows drive
+
+
 def address_problem(spec: InputSpec, address: object) -> tuple[str, str | None] | None:
     """What is wrong with the address of a file, and what to do; None when nothing is.
 
@@ -68,7 +76,7 @@ def address_problem(spec: InputSpec, address: object) -> tuple[str, str | None] 
         return f"is empty, but it {need}", None
     return (
         f"is a local path, but it {need}",
-        "put the file where anybody can download it; local files can't be sent yet",
+        "set assets: in the manifest, and overnight uploads the file; or write a URL of it",
     )
 
 

@@ -64,6 +64,11 @@ _DEFAULT_PORT = 8700
     show_default=True,
     help="What the key of a lost submit is good for.",
 )
+@click.option(
+    "--fetch-inputs",
+    is_flag=True,
+    help="Fetch the input files, and turn jobs away whose files are not there.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 def emulator(
     service: str,

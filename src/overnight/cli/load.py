@@ -142,6 +142,7 @@ def load_manifest(
         loaded = loading.load(
             connection, _header(wanted, kept), specs, now=time.time(), prune=prune
         )
+        _keep_local_files(connection, wanted)
         [batch] = views.named_batches(connection, [manifest.name])
         _require_the_plan(wanted, loaded, batch)
         check(connection, batch)
@@ -169,6 +170,22 @@ def _header(wanted: Wanted, kept: Draws) -> Any:
         output=manifest.output.as_json(),
         draws=draws,
         schemas=wanted.schemas,
+        assets={} if manifest.assets is None else manifest.assets.as_json(),
+    )
+
+
+def _keep_local_files(connection: Any, wanted: Wanted) -> None:
+    """Remember where the files are that the jobs send; they are all known once every job is."""
+    from overnight.store import assets
+
+    assets.keep(
+        connection,
+        (
+            assets.Asset(
+                reference.removeprefix("asset:"), str(file.path), file.size, file.kind.content_type
+            )
+            for reference, file in wanted.manifest.local_files().items()
+        ),
     )
 
 

@@ -20,6 +20,7 @@ from overnight.cli.output import Output
 from overnight.cli.progress import Watch
 
 if TYPE_CHECKING:
+    from overnight.engine.publish import Publisher
     from overnight.engine.report import Notice, Report, Snapshot
     from overnight.engine.worker import Worker
     from overnight.providers.credentials import Account
@@ -120,6 +121,15 @@ async def work(
         return Outcome(report, worker.snapshot())
 
 
+def _publisher(scope: Sequence[Batch]) -> Publisher | None:
+    """What sends local files along; None where no batch has any."""
+    if not any(batch.assets for batch in scope):
+        return None
+    from overnight.artifacts.publish import ObjectStorePublisher
+
+    return ObjectStorePublisher()
+
+
 @asynccontextmanager
 async def opened(
     database: Database,
@@ -168,4 +178,5 @@ async def opened(
             notify=notify,
             wait_for_account=terms.wait_for_account,
             admit=admit,
+            publisher=_publisher(scope),
         )

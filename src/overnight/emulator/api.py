@@ -15,6 +15,7 @@ from overnight.catalog import Catalog, Model, UnknownModel
 from overnight.catalog.entry import as_catalogue_json
 from overnight.emulator import answers
 from overnight.emulator.answers import refuse, say
+from overnight.emulator.inputs import relaxed, unfetchable
 from overnight.emulator.queue import Phase, Request
 from overnight.emulator.routes import Call, Route
 from overnight.emulator.service import Service
@@ -45,8 +46,21 @@ class Api:
             Call.CANCEL: self._cancel,
         }
 
-    def answer(self, route: Route, request: web.BaseRequest, body: bytes) -> web.Response:
-        """The honest answer to any call but media."""
+    async def unfetchable(self, route: Route, body: bytes) -> str | None:
+        """What is wrong with the files that a submit names, where that is looked at."""
+        if route.call is not Call.SUBMIT or not self._service.settings.fetch_inputs:
+            return None
+        inputs = _read(body)
+        try:
+            model = self._catalog.find(route.target)
+        except UnknownModel:
+            return None
+        return await unfetchable(model, inputs) if isinstance(inputs, dict) else None
+
+    def answer(
+        self, route: Route, request: web.BaseRequest, body: bytes, wrong: str | None = None
+    ) -> web.Response:
+        """The honest answer to any call but media. ``wrong`` is what :meth:`unfetchable` said."""
         if route.call is Call.OTHER:
             return refuse(answers.NOT_FOUND, "There is no such call.")
         if not self._takes(request.headers.get("Authorization", "")):
@@ -54,7 +68,8 @@ class Api:
                 self._service.ledger.turned_away["bad-token"] += 1
             return refuse(answers.BAD_TOKEN, "Missing or invalid token.")
         if route.call is Call.SUBMIT:
-            return self._submit(route.target, body, request.headers.get("Idempotency-Key", ""))
+            key = request.headers.get("Idempotency-Key", "")
+            return self._submit(route.target, body, key, wrong)
         if route.call is Call.BALANCE:
             return self._balance()
         if route.call is Call.MODELS:
@@ -76,13 +91,13 @@ class Api:
 
     # --- submit -------------------------------------------------------------------------------
 
-    def _submit(self, model_id: str, body: bytes, key: str) -> web.Response:
+    def _submit(self, model_id: str, body: bytes, key: str, wrong: str | None) -> web.Response:
         first = self._service.by_key.get(key)
         if first is not None and self._service.settings.recovery == "replay":
             return self._replay(first, model_id, body)
-        return self._first(model_id, body, key)
+        return self._first(model_id, body, key, wrong)
 
-    def _first(self, model_id: str, body: bytes, key: str) -> web.Response:
+    def _first(self, model_id: str, body: bytes, key: str, wrong: str | None) -> web.Response:
         try:
             model = self._catalog.find(model_id)
         except UnknownModel:
@@ -91,9 +106,10 @@ class Api:
         if not isinstance(inputs, dict):
             sentence = "The body must be a JSON object of the model's inputs."
             return self._turn_away("bad-body", answers.BAD_INPUTS, sentence)
-        problems = model.problems(inputs)
-        if problems:
-            sentence = "; ".join(problem.message for problem in problems)
+        is_lax = self._service.settings.fetch_inputs
+        problems = model.problems(relaxed(model, inputs) if is_lax else inputs)
+        if problems or wrong is not None:
+            sentence = "; ".join([problem.message for problem in problems] or [wrong or ""])
             return self._turn_away("bad-inputs", answers.BAD_INPUTS, sentence)
         if not self._service.can_pay(model, inputs):
             return self._turn_away("no-balance", answers.NO_BALANCE, "Insufficient balance.")

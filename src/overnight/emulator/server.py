@@ -190,8 +190,9 @@ class Emulator:
     async def _carry_out(self, request: web.BaseRequest, asked: Route, body: bytes) -> web.Response:
         if asked.call is Call.MEDIA:
             return await self._file(request, asked)
+        wrong = await self._api.unfetchable(asked, body)
         self._service.advance()
-        answer = self._api.answer(asked, request, body)
+        answer = self._api.answer(asked, request, body, wrong)
         self._tell()
         return answer
 

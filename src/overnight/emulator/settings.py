@@ -86,6 +86,9 @@ class Settings:
     recovery: Literal["none", "replay", "lookup"] = "none"
     """What an ``Idempotency-Key`` on a submit is good for: nothing, as at RunComfy; sending it
     again gives the first answer; or it can be looked up."""
+    fetch_inputs: bool = False
+    """Fetch the files that a submit names, and turn it away when one is not there; addresses on
+    this machine and data URIs are taken then."""
     keep_submits: int = 1000
     """How many of the last submits are kept as they came over the wire."""
 

@@ -51,6 +51,7 @@ class Claimer:
 
     async def _claim_of(self, batch_id: int, room: int) -> list[Job]:
         run = self._run
+        admission = None if run.publishing is None else run.publishing.admission(batch_id)
         found = await run.record(
             partial(
                 queue.claim,
@@ -59,8 +60,11 @@ class Claimer:
                 limit=room,
                 now=run.now(),
                 canaries_only=run.batches[batch_id].waits_for_canaries,
+                admits=admission,
             )
         )
+        if run.publishing is not None:
+            run.publishing.begin(admission)
         if found:
             faults.reach(Place.CLAIMED)
         tally = run.tallies[batch_id]

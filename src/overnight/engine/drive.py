@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from overnight.engine.collect import Collector
 from overnight.engine.polls import Polls, heard_of
+from overnight.engine.publish import Unsent
 from overnight.engine.report import Notice
 from overnight.engine.retry import Decision, after_submit
 from overnight.engine.run import Run
@@ -69,9 +70,12 @@ class Driver:
         self.submitting.add(job.id)
         try:
             await self._wait_for_rate()
+            inputs = job.inputs if run.publishing is None else await run.publishing.inputs(job)
+            if isinstance(inputs, Unsent):
+                return await self._unsent(job, inputs)
             await run.ensure_lease()
             faults.reach(Place.BEFORE_SUBMIT)
-            outcome = await run.provider.submit(job.model, job.inputs, key=job.submit_key)
+            outcome = await run.provider.submit(job.model, inputs, key=job.submit_key)
             faults.reach(Place.SUBMIT_ANSWERED)
             decision = after_submit(outcome, job.deferrals, run.policy(job), run.rng)
             recorded = await self._record_submit(job, decision, heard_of(outcome))
@@ -80,6 +84,18 @@ class Driver:
         finally:
             self.submitting.discard(job.id)
             run.wake.set()
+
+    async def _unsent(self, job: Job, why: Unsent) -> Job:
+        """A local file stands in the way. The provider has no part in it, so neither the gate nor
+        the limit learns from it, unless it is the user whom the object store turns away."""
+        run, now = self._run, self._run.now()
+        decision = after_submit(why, job.deferrals, run.policy(job), run.rng)
+        if decision.event is Event.REFUSED:
+            run.gate.record(decision.event, decision.error)
+        elif decision.event is not Event.REJECTED:
+            run.tell_once(why.reason)
+        facts = Facts(now, error=decision.error, not_before=now + decision.wait)
+        return await run.transition(job, decision.event, facts)
 
     async def _wait_for_rate(self) -> None:
         """The last step before the POST keeps the submit rate, whatever came in between."""

@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
+from overnight.assets.reference import references
 from overnight.engine.report import Notice
 from overnight.engine.run import Run
 from overnight.lifecycle import State
@@ -129,6 +130,9 @@ class Recoverer:
 
     async def _ask_about(self, job: Job) -> None:
         run = self._run
+        if run.provider.traits.recovery.posts and references(job.inputs):
+            await self._give_up(job, "its local files were sent under addresses that are not kept")
+            return
         if run.provider.traits.recovery.posts and not await self._book(job):
             return
         case, adopted = self._cases[job.id], False

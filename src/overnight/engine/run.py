@@ -19,11 +19,13 @@ from overnight.engine.concurrency import Change, Concurrency
 from overnight.engine.gate import Gate
 from overnight.engine.halt import Halt
 from overnight.engine.pacing import Pace
+from overnight.engine.publish import Publishing
 from overnight.engine.rate import Rates
 from overnight.engine.report import JobNotice, Notice
 from overnight.engine.retry import Decision, Policy
 from overnight.lifecycle import HELD, IN_BUDGET, IN_FLIGHT, Event, State
 from overnight.providers.base import Provider, Recovery
+from overnight.providers.redaction import unsigned
 from overnight.store import decisions, leases, queue, views
 from overnight.store.decisions import Kind
 from overnight.store.errors import LeaseLost
@@ -74,6 +76,8 @@ class Run:
     """Own batches that are not submitted any more, and why."""
     rates: Rates = field(default_factory=Rates)
     wait_for_account: bool = False
+    publishing: Publishing | None = None
+    """Sends local files along; None where no batch has any."""
     settled: int = 0
     bytes: int = 0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -117,6 +121,9 @@ class Run:
         :class:`LeaseLost` when another worker holds it.
         """
         facts = facts or Facts(self.now())
+        if facts.error is not None:
+            # Whoever fetches an input in vain may quote its address, which is a secret.
+            facts = replace(facts, error=unsigned(facts.error))
         moved = await self.record(partial(queue.move, job=job, event=event, facts=facts))
         if isinstance(moved, Overtaken):
             return await self.reread(job)

@@ -21,6 +21,7 @@ from overnight.engine.claim import Claimer
 from overnight.engine.collect import Collector, StorageError
 from overnight.engine.concurrency import Concurrency
 from overnight.engine.drive import Driver
+from overnight.engine.publish import Publisher, Publishing
 from overnight.engine.rate import Rate, Rates
 from overnight.engine.recover import Recoverer
 from overnight.engine.report import Ending, Notice, Report, Snapshot
@@ -59,6 +60,7 @@ class Worker:
         wait_for_account: bool = False,
         identity: leases.Identity | None = None,
         admit: Operation[None] = lambda _: None,
+        publisher: Publisher | None = None,
     ) -> None:
         own = ceilings(scope)
         limit = concurrency if concurrency is not None else max(own.values(), default=1)
@@ -78,6 +80,8 @@ class Worker:
             tallies={batch.id: Counter(batch.states) for batch in scope},
             wait_for_account=wait_for_account,
         )
+        if publisher is not None:
+            self._run.publishing = Publishing(self._run, publisher, self._fail)
         self._driver = Driver(self._run, collector(self._run))
         self._claimer = Claimer(self._run, self._driver.submitting)
         self._recoverer = Recoverer(self._run, self._driver.submitting, self._look_after)
@@ -311,6 +315,8 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._run.publishing is not None:
+            await self._run.publishing.stop()
 
 
 def _lost(n: int, *, recovers: bool) -> str:

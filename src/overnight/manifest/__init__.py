@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from overnight.manifest.problems import ManifestError, Problem, render_problem
 from overnight.manifest.reading import Manifest, read_manifest
 from overnight.manifest.settings import (
+    AssetSettings,
     HaltSettings,
     LimitSettings,
     OutputSettings,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from overnight.manifest.expand import JobSpec
 
 __all__ = [
+    "AssetSettings",
     "HaltSettings",
     "JobSpec",
     "LimitSettings",

@@ -109,6 +109,7 @@ class Assembly:
             "pricer": self._all.pricer(model),
             "price_place": None if self._top.run.price is None else place(("run", "price")),
             "namer": around.namer,
+            "local": around.local,
             "name_place": None if around.namer is None else place(("output", "name")),
         }
 

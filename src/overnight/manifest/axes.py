@@ -153,7 +153,8 @@ class AxisReader:
         if checked is None:
             return None
         return Choice(
-            checked.value, checked.fragment, part, checked.template, checked.place, label, sets
+            *(checked.value, checked.fragment, part, checked.template, checked.place, label, sets),
+            reference=checked.reference,
         )
 
     def _bundle(self, axis: Entry, written: object, trail: Trail) -> dict[str, Choice]:

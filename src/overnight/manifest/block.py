@@ -20,6 +20,7 @@ from overnight.manifest.template import Template
 if TYPE_CHECKING:
     from overnight.manifest.cells import Rows
     from overnight.manifest.dynamic import Variants
+    from overnight.manifest.localfiles import LocalFiles
     from overnight.manifest.naming import NameTemplate
     from overnight.manifest.pricing import Pricer
 
@@ -35,7 +36,8 @@ class Choice:
     word in keys; ``template`` is set when the value must be rendered for each job. ``sets`` are
     the other settings of a bundle, by identity. A bundle that is ``bare`` has no value of its own:
     its label stands for it, and it gives its axis's input no value. ``variants`` is set when the
-    value is a prompt that stands for several.
+    value is a prompt that stands for several. ``reference`` is what a job has in the place of a
+    value that names local files.
     """
 
     value: Any
@@ -47,6 +49,12 @@ class Choice:
     sets: Mapping[str, Choice] = field(default_factory=lambda: _NOTHING)
     bare: bool = False
     variants: Variants | None = None
+    reference: Any = None
+
+    @property
+    def sent(self) -> Any:
+        """What the model is sent."""
+        return self.value if self.reference is None else self.reference
 
     @property
     def made(self) -> bool:
@@ -149,6 +157,7 @@ class Block:
     price_place: Place | None = None
     namer: NameTemplate | None = None
     name_place: Place | None = None
+    local: LocalFiles | None = None
 
     @property
     def axes(self) -> tuple[Axis | Group, ...]:

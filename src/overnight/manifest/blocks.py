@@ -17,6 +17,7 @@ from overnight.manifest.clauses import ConditionReader
 from overnight.manifest.draws import Draws
 from overnight.manifest.expressions import ExpressionProblem
 from overnight.manifest.levels import read_level
+from overnight.manifest.localfiles import LocalFiles
 from overnight.manifest.naming import NameTemplate
 from overnight.manifest.places import Reporter
 from overnight.manifest.pricing import Pricer, pricer
@@ -29,12 +30,15 @@ from overnight.manifest.yaml12 import Trail
 
 class Surroundings:
     """What the blocks of one manifest have around them: its folder, what has been drawn for it,
-    the files it reads, and how jobs' files are named."""
+    the files it reads or sends, and how jobs' files are named."""
 
-    def __init__(self, folder: Path, drawn: Draws, namer: NameTemplate | None) -> None:
+    def __init__(
+        self, folder: Path, drawn: Draws, namer: NameTemplate | None, local: LocalFiles
+    ) -> None:
         self.folder = folder
         self.drawn = drawn
         self.namer = namer
+        self.local = local
         self.files: set[Path] = set()
         self.wildcards = Wildcards(folder / "wildcards")
 
@@ -96,8 +100,8 @@ class Compiler:
         key = (id(model), dynamic)
         if key not in self._readers:
             wildcards = self.around.wildcards if dynamic else None
-            checker = Checker(self.reporter, model, wildcards)
             around = self.around
+            checker = Checker(self.reporter, model, wildcards, around.local)
             axes = AxisReader(self.reporter, checker, around.folder, around.drawn, around.files)
             self._readers[key] = (checker, axes)
         return self._readers[key]
@@ -106,7 +110,8 @@ class Compiler:
         """A checker for the cells of a table. What it finds comes up while jobs are made, so it
         goes to a reporter of its own."""
         reporter = self.reporter.like()
-        return Checker(reporter, model, self.around.wildcards if dynamic else None), reporter
+        wildcards = self.around.wildcards if dynamic else None
+        return Checker(reporter, model, wildcards, self.around.local), reporter
 
     def pricer(self, model: Model) -> Pricer | None:
         """How a model's jobs are priced."""

@@ -182,7 +182,7 @@ class _Cells:
             return self._layout.step([(self._column.identity, choice)])
         identity = self._column.identity
         return Step(
-            ((identity, value, slot, choice.fragment),),
+            ((identity, choice.sent, slot, choice.fragment),),
             ((identity, value),),
             ((self._name, value),),
             ((self._word, choice.part),),

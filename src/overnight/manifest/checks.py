@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from overnight.assets.local import LocalFileProblem
 from overnight.catalog import InputSpec, Kind, Model
 from overnight.manifest import keys
 from overnight.manifest.block import Choice
 from overnight.manifest.dynamic import is_dynamic
 from overnight.manifest.fingerprint import fragment
+from overnight.manifest.localfiles import LocalFiles, stand_in
 from overnight.manifest.places import Place, Reporter
 from overnight.manifest.prompts import PromptProblem, prompt, prompt_inputs
 from overnight.manifest.template import Template, TemplateProblem, is_template
@@ -23,19 +25,21 @@ from overnight.manifest.yaml12 import Trail
 
 class Checker:
     """Checks values against one model; what is wrong is noted by ``reporter``. With ``wildcards``
-    prompts have a syntax of their own."""
+    prompts have a syntax of their own; with ``local`` the paths of files may be sent."""
 
     def __init__(
         self,
         reporter: Reporter,
         model: Model,
         wildcards: Wildcards | None = None,
+        local: LocalFiles | None = None,
     ) -> None:
         self.model = model
         self.broken_template = False
         """Whether a template could not be read, so that nobody knows which names it uses."""
         self._reporter = reporter
         self._wildcards = wildcards
+        self._local = local
         self._prompts = prompt_inputs(model) if wildcards is not None else frozenset()
         self._done: dict[tuple[Trail, str | None], Choice | None] = {}
 
@@ -73,10 +77,17 @@ class Checker:
         if _holds_template(value):
             return self._tell(place, f"{word} has a template inside a list", _TEXT_ONLY)
         value = self.model.canonical(raw, value)
-        problem = self.model.check(raw, value, shown=word)
+        try:
+            sent = value if self._local is None else self._local.sent(spec, value)
+        except LocalFileProblem as error:
+            return self._tell(place, f"{word} {error}", error.hint)
+        is_local = sent != value
+        problem = self.model.check(raw, stand_in(sent) if is_local else value, shown=word)
         if problem is not None:
             return self._tell(place, problem.message, problem.hint)
-        return Choice(value, fragment(raw, value), input_part(self.model, spec, value), None, place)
+        part = input_part(self.model, spec, value)
+        reference = sent if is_local else None
+        return Choice(value, fragment(raw, sent), part, None, place, reference=reference)
 
     def _prompt(self, text: str, place: Place) -> Choice | None:
         assert self._wildcards is not None

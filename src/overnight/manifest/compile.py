@@ -10,21 +10,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from overnight.assets import pictures
 from overnight.catalog import Catalog
 from overnight.manifest import environment
 from overnight.manifest.block import Block
 from overnight.manifest.blocks import Compiler, Surroundings
 from overnight.manifest.draws import Draws
+from overnight.manifest.localfiles import LocalFiles
 from overnight.manifest.naming import RESERVED, NameTemplate
 from overnight.manifest.places import Reporter
 from overnight.manifest.problems import ManifestError, Problem
 from overnight.manifest.reading import Manifest
 from overnight.manifest.schema import ManifestShape, read_shape
-from overnight.manifest.settings import OutputSettings, RunSettings
+from overnight.manifest.settings import AssetSettings, OutputSettings, RunSettings
 from overnight.manifest.template import TemplateProblem
 from overnight.manifest.yaml12 import Document, Trail, scalar
 
 _LONGEST_NAME = 80
+_LONGEST_PRESIGN = 7 * 86400
+"""Seconds."""
+_GET_PILLOW = f"install it with: {pictures.HOW_TO_GET}"
 
 
 def compile_manifest(
@@ -49,7 +54,9 @@ def compile_manifest(
     reporter = Reporter(document, whole=not problems)
     reporter.problems += problems
     name = _name(path, shape, document, reporter)
-    around = Surroundings(path.parent, Draws(drawn(name)), _namer(shape, name, reporter))
+    assets = _assets(shape, reporter)
+    local = LocalFiles(path.parent, assets)
+    around = Surroundings(path.parent, Draws(drawn(name)), _namer(shape, name, reporter), local)
     blocks = Compiler(shape, catalog, reporter, around).blocks()
     folder = _output(path.parent, shape, name, reporter)
     most = _limits(shape, reporter, max_jobs)
@@ -75,6 +82,8 @@ def compile_manifest(
         document=document,
         draws=around.drawn.used,
         validate=shape.checks == "on",
+        assets=assets,
+        local=local,
         read_files=tuple(sorted({*around.files, *around.wildcards.sources()})),
         most=most,
         said=reporter.notes,
@@ -164,6 +173,29 @@ def _address(written: str, reporter: Reporter) -> str:
         hint = "write s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, or a folder"
         reporter.at_value(("output", "dir"), "this is no place that files can go to", hint)
     return address
+
+
+def _assets(shape: ManifestShape, reporter: Reporter) -> AssetSettings | None:
+    """How local files are sent. Keys that don't go together are noted as problems."""
+    written = shape.assets
+    if written is None:
+        return None
+    told = reporter.at_key
+    example = "write store: s3://bucket/prefix"
+    for key in ("store", "presign", "public_base"):
+        if written.data_uri and getattr(written, key) is not None:
+            told(("assets", key), f"{key} has no use beside data_uri: true", "leave one out")
+    if not written.data_uri and written.store is None:
+        told(("assets",), "assets needs to know where files are uploaded", example)
+    if written.public_base is not None and written.presign is not None:
+        message = "presign has no use beside public_base, whose addresses are not signed"
+        told(("assets", "presign"), message, "leave one out")
+    if written.presign is not None and written.presign > _LONGEST_PRESIGN:
+        hint = "S3 takes no signature that is to work longer than a week"
+        reporter.at_value(("assets", "presign"), "presign must be at most 7d", hint)
+    if written.fit is not None and not pictures.is_installed():
+        told(("assets", "fit"), "Pillow, which scales pictures, is not installed", _GET_PILLOW)
+    return AssetSettings.of(written)
 
 
 def _namer(shape: ManifestShape, name: str, reporter: Reporter) -> NameTemplate | None:

@@ -87,7 +87,7 @@ class _StepBuilder:
         if shown:
             self._parts.append((layout.words[identity], choice.part))
         if slot is not None and not choice.bare:
-            self._inputs.append((identity, choice.value, slot, choice.fragment))
+            self._inputs.append((identity, choice.sent, slot, choice.fragment))
             if choice.made:
                 self._pending.append((identity, choice))
         if shown or slot is None:

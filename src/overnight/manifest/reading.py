@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from overnight.catalog import Catalog, bundled_catalog
 from overnight.manifest.problems import ManifestError, Problem
-from overnight.manifest.settings import OutputSettings, RunSettings
+from overnight.manifest.settings import AssetSettings, OutputSettings, RunSettings
 
 if TYPE_CHECKING:
+    from overnight.assets.local import LocalFile
     from overnight.manifest.block import Block
     from overnight.manifest.expand import JobSpec
+    from overnight.manifest.localfiles import LocalFiles
     from overnight.manifest.yaml12 import Document
 
 MAX_JOBS = 1_000_000
@@ -33,7 +35,8 @@ class Manifest:
     ``path`` is absolute; ``name`` is the batch's; ``digest`` is the SHA-256 of the file's bytes,
     in hexadecimal. ``draws`` holds every value that was drawn at random: it is to be kept with the
     batch and given back at the next reading. ``validate`` is False when the manifest switches the
-    schema's checks off. ``most`` are the numbers of jobs that must not be exceeded.
+    schema's checks off; ``assets`` is None where it sends no local files. ``most`` are the numbers
+    of jobs that must not be exceeded.
     """
 
     path: Path
@@ -45,6 +48,8 @@ class Manifest:
     document: Document = field(repr=False)
     draws: Mapping[str, list[Any]] = field(default_factory=dict, repr=False)
     validate: bool = True
+    assets: AssetSettings | None = None
+    local: LocalFiles | None = field(default=None, repr=False)
     read_files: tuple[Path, ...] = field(default=(), repr=False)
     most: tuple[tuple[int, Problem], ...] = field(default=(), repr=False)
     said: list[Problem] = field(default_factory=list, repr=False)
@@ -59,6 +64,11 @@ class Manifest:
         """Every other file that the jobs come from, as absolute paths: rows, lists of lines, files
         that a glob found, wildcards."""
         return self.read_files
+
+    def local_files(self) -> Mapping[str, LocalFile]:
+        """Every local file that jobs send, by the text of its reference. Complete once
+        :meth:`specs` has been read to its end."""
+        return {} if self.local is None else self.local.found
 
     def specs(self) -> Iterator[JobSpec]:
         """Every job, as a stream, in the order of the file; the last axis varies fastest.

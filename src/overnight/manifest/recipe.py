@@ -41,7 +41,7 @@ class Recipe:
         self._required = [raw for raw in model.required if raw in self.layout.optional]
         self._optional = bool(self.layout.optional)
         self._rank = pricing.ranker(block.order, model)
-        self._texts = TextMaker(self.layout)
+        self._texts = TextMaker(self.layout, block.local)
         self._base = self._constants()
         self.tracks = self._needs_values()
         self.is_plain = not (self.tracks or self._optional or block.repeat > 1 or self._rank)
@@ -49,7 +49,7 @@ class Recipe:
 
     def _constants(self) -> Draft:
         layout, constants = self.layout, self._block.constants
-        inputs = {raw: constants[raw].value if raw in constants else ABSENT for raw in layout.raws}
+        inputs = {raw: constants[raw].sent if raw in constants else ABSENT for raw in layout.raws}
         fragments = [constants[raw].fragment if raw in constants else "" for raw in layout.slots]
         parts = [""] * (len(layout.words) + 2)
         parts[0] = keys.block_part(self._block.name)

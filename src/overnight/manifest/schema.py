@@ -17,7 +17,9 @@ from overnight.manifest.problems import Problem
 from overnight.manifest.shapes import (
     AXIS_SHAPES,
     TAGS,
+    AssetsShape,
     BlockShape,
+    FitShape,
     HaltShape,
     LimitsShape,
     ManifestShape,
@@ -72,7 +74,7 @@ def _dependent(trail: Trail) -> Trail:
     return trail[: start + 1] if part in _WHOLE else trail
 
 
-_WHOLE = frozenset({"rows", "zip", "rules", "exclude", "include", "sample", "tags"})
+_WHOLE = frozenset({"assets", "rows", "zip", "rules", "exclude", "include", "sample", "tags"})
 """Keys that are read as one."""
 
 
@@ -139,6 +141,7 @@ _NEEDED = {
     "to": _RANGE,
     "when": "write when: and a condition, such as when: {style: Anime}",
     "set": "write set: and what to set, such as set: {steps: 14}",
+    "max_side": "write max_side: and a number of pixels, such as max_side: 2048",
     "n": "write n: and how many combinations to take, such as n: 500",
 }
 """Keys that their part can't do without."""
@@ -157,6 +160,8 @@ _SHAPES: dict[str, type[Shape]] = {
     "halt": HaltShape,
     "limits": LimitsShape,
     "output": OutputShape,
+    "assets": AssetsShape,
+    "fit": FitShape,
     "rows": RowsShape,
     "sample": SampleShape,
     "rules": RuleShape,
@@ -180,6 +185,7 @@ _WANTED = {
     "string_type": "text",
     "int_type": "a whole number",
     "float_type": "a number",
+    "bool_type": "true or false",
     "list_type": "a list",
 }
 _BOUNDS = {
@@ -210,10 +216,21 @@ _CHOICES: dict[str, tuple[tuple[str | int, ...], str]] = {
     ),
 }
 """The words of a key that has few, and what helps somebody who wrote another."""
+_PATTERNS = {
+    "assets.store": "a bucket, such as s3://bucket/prefix",
+    "assets.public_base": "an https address without a query, such as https://files.example.com/in",
+}
+"""What a text must look like."""
+_PATTERN_HINT = {
+    "assets.store": "letters, digits and - _ . are allowed in the prefix",
+    "assets.public_base": "it is the address under which everybody can read what is in the store",
+}
 _EXAMPLES = {
     "timeout": "{run: 2h}",
     "halt": "{failures: 10%}",
     "limits": "{cost: 20}",
+    "assets": "{store: s3://bucket/prefix}",
+    "fit": "{max_side: 2048}",
     "rows": "{file: shots.csv}",
     "sample": "{n: 500, seed: 7}",
 }
@@ -245,6 +262,8 @@ def _sentence(trail: Trail, details: ErrorDetails) -> tuple[str, str | None]:
     if kind == "union_tag_not_found":
         return _no_form(trail, name, value)
     wanted = details["ctx"]["wanted"] if kind == "amount" else _WANTED.get(kind, "something else")
+    if kind == "string_pattern_mismatch":
+        return f"{name} is {shown(value)}, but it must be {_PATTERNS[name]}", _PATTERN_HINT[name]
     if not trail:
         return f"{name} must be {wanted}", "begin it with version: 1"
     if value is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from overnight.manifest.shapes import RunShape
+    from overnight.manifest.shapes import AssetsShape, RunShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +145,43 @@ class OutputSettings:
         if self.poster:
             kept["poster"] = True
         return kept
+
+
+DEFAULT_PRESIGN = 24 * 3600.0
+"""Seconds that a signed address works, where the manifest does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssetSettings:
+    """How local files get to the provider: from ``store`` (``s3://bucket/prefix``) under addresses
+    that are signed for ``presign`` seconds, or under ``public_base`` without a signature; or, with
+    ``data_uri``, inside the request. Pictures are scaled to at most ``max_side`` pixels a side."""
+
+    store: str | None = None
+    presign: float = DEFAULT_PRESIGN
+    public_base: str | None = None
+    data_uri: bool = False
+    max_side: int | None = None
+
+    @classmethod
+    def of(cls, shape: AssetsShape | None) -> AssetSettings | None:
+        """The settings of an ``assets`` block that has passed its checks; None without one."""
+        if shape is None:
+            return None
+        return cls(
+            store=shape.store,
+            presign=shape.presign or DEFAULT_PRESIGN,
+            public_base=shape.public_base,
+            data_uri=shape.data_uri,
+            max_side=None if shape.fit is None else shape.fit.max_side,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """What the database keeps of it for the time of submitting: ``data_uri``, or ``store``
+        with either ``public_base`` or ``presign`` (seconds). How pictures are scaled stands in
+        each job's reference."""
+        if self.data_uri:
+            return {"data_uri": True}
+        if self.public_base is not None:
+            return {"store": self.store, "public_base": self.public_base}
+        return {"store": self.store, "presign": self.presign}

@@ -28,6 +28,10 @@ from overnight.manifest.amounts import AmountProblem
 
 MOST_REPEATS = 1_000
 """How often the same inputs may be asked for."""
+STORE = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()-]+)*/?$"
+"""A bucket and a prefix, in the characters that need no escaping in a URL."""
+PUBLIC_BASE = r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9!_.*'()%~-]+)*/?$"
+"""An address without a query, to which a file's name is added."""
 MOST_TAGS = 20
 """Tags of one level."""
 
@@ -152,6 +156,38 @@ class OutputShape(Shape):
         description="What becomes of a job whose file looks wrong: retry buys it again.",
     )
     poster: bool = Field(default=False, description="Whether each clip gets a JPEG beside it.")
+
+
+class FitShape(Shape):
+    """How large pictures may be."""
+
+    max_side: int = Field(
+        ge=64, le=4096, description="Pixels; a picture with a longer side is scaled down to it."
+    )
+
+
+class AssetsShape(Shape):
+    """How local files get to the provider: out of an object store of one's own, or inside the
+    request."""
+
+    store: Annotated[str, Field(pattern=STORE)] | None = Field(
+        default=None, description="Where files are uploaded: s3://bucket/prefix."
+    )
+    presign: Seconds = Field(
+        default=None, description="How long a signed address works, up to 7d; 24h."
+    )
+    public_base: Annotated[str, Field(pattern=PUBLIC_BASE)] | None = Field(
+        default=None, description="The https address under which everybody can read the store."
+    )
+    data_uri: bool = Field(
+        default=False, description="Send files inside the request, where a provider takes that."
+    )
+    fit: FitShape | None = Field(default=None, description="Scale large pictures down.")
+
+    @field_validator("store", "presign", "public_base", "fit", mode="before")
+    @classmethod
+    def _not_empty(cls, value: object, info: ValidationInfo) -> object:
+        return _given(value, "model_type" if info.field_name == "fit" else "string_type")
 
 
 def _given(value: object, kind: LiteralString) -> object:
@@ -383,11 +419,14 @@ class ManifestShape(BlockShape):
     )
     run: RunShape = Field(default=RunShape(), description="How the batch is worked on.")
     output: OutputShape = Field(default=OutputShape(), description="Where files go.")
+    assets: AssetsShape | None = Field(
+        default=None, description="How local files are sent as inputs."
+    )
 
-    @field_validator("jobs", mode="before")
+    @field_validator("jobs", "assets", mode="before")
     @classmethod
-    def _some_jobs(cls, value: object) -> object:
-        return _given(value, "list_type")
+    def _not_forgotten(cls, value: object, info: ValidationInfo) -> object:
+        return _given(value, "list_type" if info.field_name == "jobs" else "model_type")
 
     @field_validator("version", mode="before")
     @classmethod

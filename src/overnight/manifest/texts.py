@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
+from overnight.assets.local import LocalFileProblem
 from overnight.catalog import AmbiguousAlias
 from overnight.manifest.block import Choice
 from overnight.manifest.draft import Draft, JobProblem
 from overnight.manifest.fingerprint import fragment
 from overnight.manifest.layout import Layout
+from overnight.manifest.localfiles import LocalFiles, stand_in
 from overnight.manifest.problems import Problem
 from overnight.manifest.prompts import filled
 from overnight.manifest.template import Template, TemplateProblem
@@ -19,15 +21,16 @@ Forced = Mapping[str, int]
 """Raw name of a prompt with variants → the variant to take; all of them where it has none."""
 
 _REMEMBERED = 10_000
-_Text = tuple[str, str]
-"""A text, and its member in the fingerprint."""
+_Text = tuple[str, str, str]
+"""A text, what is sent for it, and the member of that in the fingerprint."""
 
 
 class TextMaker:
-    """Makes the texts of the jobs of one block."""
+    """Makes the texts of the jobs of one block. With ``local`` one may be a local file's path."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, local: LocalFiles | None = None) -> None:
         self._layout = layout
+        self._local = local
         self._model = layout.model
         self._names: dict[int, list[tuple[str, str]]] = {}
         self._made: dict[tuple[Any, ...], _Text] = {}
@@ -63,8 +66,9 @@ class TextMaker:
             return name
 
     def _put(self, draft: Draft, raw: str, text: _Text) -> None:
-        draft.inputs[raw] = draft.values[raw] = text[0]
-        draft.fragments[self._layout.slots[raw]] = text[1]
+        draft.values[raw] = text[0]
+        draft.inputs[raw] = text[1]
+        draft.fragments[self._layout.slots[raw]] = text[2]
         name = self._model.shortest(raw)
         if name in draft.variables:
             draft.variables[name] = text[0]
@@ -141,12 +145,22 @@ class TextMaker:
             message = f"{error}{_where(template, values)}"
             problem = choice.place.problem(message, error.hint)
             raise JobProblem(self._failed(raw, choice, draft, problem)) from None
-        wrong = model.check(raw, text, shown=model.shortest(raw))
-        if wrong is not None:
-            message = f"{wrong.message}{_where(template, values)}"
-            problem = choice.place.problem(message, wrong.hint)
+        sent, told = self._sent(raw, text)
+        if told is not None:
+            problem = choice.place.problem(f"{told[0]}{_where(template, values)}", told[1])
             raise JobProblem(self._failed(raw, choice, draft, problem))
-        return text, fragment(raw, text)
+        return text, sent, fragment(raw, sent)
+
+    def _sent(self, raw: str, text: str) -> tuple[str, tuple[str, str | None] | None]:
+        """What is sent for a text, and what is wrong with it, with a hint."""
+        name, sent = self._model.shortest(raw), text
+        try:
+            if self._local is not None:
+                sent = self._local.sent(self._model.by_name[raw], text)
+        except LocalFileProblem as error:
+            return text, (f"{name} {error}", error.hint)
+        wrong = self._model.check(raw, text if sent is text else stand_in(sent), shown=name)
+        return sent, None if wrong is None else (wrong.message, wrong.hint)
 
 
 def _where(template: Template | None, values: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ makes one short line of any text that a server sent, fit for a terminal and a da
 from __future__ import annotations
 
 import hmac
+import re
 import unicodedata
 
 MASK = "***"
@@ -54,6 +55,18 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a secret can't be pickled")
+
+
+_QUERY = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>]*", re.IGNORECASE)
+_SIGNED = re.compile(r"(X-Amz-[A-Za-z-]+(?:=|%3D))[^\s\"'<>&]+", re.IGNORECASE)
+_CONTENT = re.compile(r"(data:[\w.+/-]+;base64,)[A-Za-z0-9+/=_-]+", re.IGNORECASE)
+
+
+def unsigned(text: str) -> str:
+    """``text`` without what an address in it may be signed with: the queries of URLs, AWS's
+    parameters wherever they stand, and the content of data URIs."""
+    text = _QUERY.sub(r"\1?…", text)
+    return _CONTENT.sub(r"\1…", _SIGNED.sub(rf"\1{MASK}", text))
 
 
 def plain(text: str, limit: int = _LONGEST) -> str:

@@ -34,6 +34,8 @@ class Place(StrEnum):
     """In the transaction that gives the lease back, at the end of a run."""
     TAKING_UP = "taking-up"
     """In the transaction that takes up what a dead worker left, some jobs in."""
+    PUBLISHED = "published"
+    """A local file is in the object store; the jobs that send it are still pending."""
     CLAIMING = "claiming"
     """In the transaction of a claim."""
     CLAIMED = "claimed"

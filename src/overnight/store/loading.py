@@ -31,9 +31,9 @@ from overnight.store.tables import IS_CANARY, IS_PENDING, artifacts, batches, jo
 class Header:
     """What a batch is, apart from its jobs; the mappings are JSON values.
 
-    ``run`` and ``output`` are the manifest's blocks. ``draws`` are the values of each random axis,
-    which every later load is to repeat. ``schemas`` leads from each model to the SHA-256 of the
-    input schema that its jobs were checked against.
+    ``run``, ``output`` and ``assets`` are the manifest's blocks. ``draws`` are the values of each
+    random axis, which every later load is to repeat. ``schemas`` leads from each model to the
+    SHA-256 of the input schema that its jobs were checked against.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Header:
     output: Mapping[str, Any] = field(default_factory=dict)
     draws: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     schemas: Mapping[str, str] = field(default_factory=dict)
+    assets: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,7 @@ def _open_batch(connection: Connection, header: Header, now: float) -> tuple[int
         "run": json.dumps(dict(header.run), sort_keys=True),
         "output_dir": header.output_dir,
         "output": json.dumps(dict(header.output), sort_keys=True, ensure_ascii=False),
+        "assets": json.dumps(dict(header.assets), sort_keys=True, ensure_ascii=False),
         "loaded_at": now,
     }
     # An axis or a model that left the manifest may come back, and its jobs are there still.

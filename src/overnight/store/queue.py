@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,16 +85,22 @@ def claim(
     limit: int,
     now: float,
     canaries_only: bool = False,
+    admits: Callable[[Job], bool] | None = None,
 ) -> list[Job]:
     """Take up to ``limit`` pending jobs of a batch, and make the intent to submit them durable.
 
-    Each gets a new attempt. ``canaries_only``: the rest of the batch is not released yet. Raises
-    :class:`~overnight.store.errors.LeaseLost` when ``fence`` is not the worker any more.
+    Each gets a new attempt. ``canaries_only``: the rest of the batch is not released yet. With
+    ``admits`` twice as many are asked about, and those that it does not admit stay as they are.
+    Raises :class:`~overnight.store.errors.LeaseLost` when ``fence`` is not the worker any more.
     """
     leases.require(connection, fence)
     query = _CLAIMABLE.where(IS_CANARY) if canaries_only else _CLAIMABLE
-    rows = connection.execute(query, {"batch": batch_id, "now": now, "limit": limit}).all()
-    claimed = [_claimed(Job.from_row(row), fence, now) for row in rows]
+    looked_at = limit if admits is None else 2 * limit
+    rows = connection.execute(query, {"batch": batch_id, "now": now, "limit": looked_at}).all()
+    found = [Job.from_row(row) for row in rows]
+    if admits is not None:
+        found = [job for job in found if admits(job)][:limit]
+    claimed = [_claimed(job, fence, now) for job in found]
     if not claimed:
         return []
     connection.execute(

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_HEAD = "0004"
+SCHEMA_HEAD = "0005"
 """The revision that this code reads and writes. A test holds it against Alembic's own head."""
 
 metadata = MetaData(
@@ -70,6 +70,8 @@ batches = Table(
     Column("draws", Text, nullable=False, server_default="{}"),
     # The schema that each model's inputs were checked against, as JSON: {model: SHA-256}.
     Column("schemas", Text, nullable=False, server_default="{}"),
+    # How local files get to the provider, as JSON: {"store": "s3://…", "presign": 86400}.
+    Column("assets", Text, nullable=False, server_default="{}"),
 )
 
 jobs = Table(
@@ -206,6 +208,21 @@ artifacts = Table(
     UniqueConstraint("job_id", "attempt", "position"),
     Index("ix_artifacts_suspect", "job_id", sqlite_where=IS_SUSPECT, postgresql_where=IS_SUSPECT),
     Index("ix_artifacts_path", "path", sqlite_where=IS_HOME, postgresql_where=IS_HOME),
+)
+
+assets = Table(
+    "assets",
+    metadata,
+    # Local files that jobs send, by content: what stands behind `asset:` in a job's inputs.
+    Column("name", String(96), primary_key=True),
+    # Absolute: where it was when a manifest was loaded last.
+    Column("path", Text, nullable=False),
+    # Of the file itself, before any scaling.
+    Column("bytes", Integer, nullable=False),
+    Column("content_type", String(64), nullable=False),
+    # Where it was last seen in an object store, and when; NULL before that.
+    Column("store_key", Text),
+    Column("uploaded_at", Float),
 )
 
 workers = Table(

@@ -54,6 +54,8 @@ class Batch:
     """Submits that were repeated although the first may have been accepted."""
     output: Mapping[str, Any] = field(default_factory=dict)
     """The manifest's ``output`` block."""
+    assets: Mapping[str, Any] = field(default_factory=dict)
+    """The manifest's ``assets`` block; empty where no local files are sent."""
     suspects: int = 0
     """Jobs that succeeded with a suspect file; counted by :func:`with_suspects` only."""
 
@@ -237,6 +239,7 @@ def _batch(row: Any, counts: Mapping[State, int]) -> Batch:
             row.canary_passed_at is not None,
             row.possible_duplicates,
             dict(json.loads(row.output)),
+            dict(json.loads(row.assets)),
         )
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overnight.artifacts.heads import is_page
-from overnight.artifacts.magic import problem
+from overnight.assets.magic import problem
 
 MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(100)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
