@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from overnight.emulator import DEFAULT_TOKEN, Call, Emulator, Settings, Span
 
@@ -327,3 +329,31 @@ async def test_work_makes_a_request_run_longer(clock: Clock) -> None:
         assert words == ["completed", "in_progress"]
         clock.now += 10
         assert (await client.ask("GET", long["status_url"]))[1]["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("a.png", 200), ("missing.png", 400), ("page.png", 400)]
+)
+async def test_input_files_are_fetched_where_that_is_asked_for(
+    path: str, status: int, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(16))
+    (tmp_path / "page.png").write_bytes(b"<html>please log in</html>")
+    files = web.Application()
+    files.router.add_static("/", tmp_path)
+    runner = web.AppRunner(files)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        port = runner.addresses[0][1]
+        address = f"http://127.0.0.1:{port}/{path}"
+        for fetch, expected in ((True, status), (False, 400)):
+            settings = Settings(fetch_inputs=fetch)
+            async with Emulator(settings) as emulator, aiohttp.ClientSession() as session:
+                client = Client(emulator, session)
+                body = INPUTS | {"608_image": address}
+                got, _ = await client.ask("POST", f"/v1/models/{MODEL}", json=body)
+                assert (got, len(emulator.ledger.accepted)) == (expected, expected == 200)
+    finally:
+        await runner.cleanup()

@@ -17,6 +17,7 @@ from overnight.lifecycle import Event
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from overnight.store.assets import Asset
     from overnight.store.views import ArtifactRow, AttemptRow, Detail, EventRow
 
 STEPS = {
@@ -38,15 +39,18 @@ def show(job: str, db: str, as_json: bool) -> int:
 
     JOB is an id, a key, a request id, or the beginning of a fingerprint.
     """
-    from overnight.store import views
+    from overnight.assets.reference import references
+    from overnight.store import assets, views
     from overnight.store.database import open_database
 
     output = Output(as_json=as_json)
     with open_database(db) as database, database.reading() as connection:
         detail = views.detail(connection, views.find(connection, job))
-    output.record(_record(detail))
+        names = [one.name for one in references(detail.job.inputs)]
+        sent = list(assets.find(connection, names).values())
+    output.record(_record(detail) | {"sent": [_sent_fields(one) for one in sent]})
     if not as_json:
-        _show(output, detail)
+        _show(output, detail, sent)
     return Exit.DONE
 
 
@@ -87,7 +91,19 @@ def event_fields(event: EventRow) -> dict[str, Any]:
     return {"at": iso(event.at), "kind": event.kind, "text": event.text}
 
 
-def _show(output: Output, detail: Detail) -> None:
+def _sent_fields(file: Asset) -> dict[str, Any]:
+    """A local file that the job sends, for programs."""
+    return {
+        "input": f"asset:{file.name}",
+        "path": file.path,
+        "bytes": file.bytes,
+        "content_type": file.content_type,
+        "store": file.store_key,
+        "uploaded_at": iso(file.uploaded_at),
+    }
+
+
+def _show(output: Output, detail: Detail, sent: Sequence[Asset]) -> None:
     job = detail.job
     output.say(f"job {job.id}  {line(job.key)}  {job.state}")
     output.say(f"  batch        {line(job.batch)}")
@@ -108,6 +124,9 @@ def _show(output: Output, detail: Detail) -> None:
     output.say("inputs, as sent")
     for name, value in job.inputs.items():
         output.say(f"  {line(name)}: {_value(value)}")
+    for file in sent:
+        known = f"{size(file.bytes)}, {line(file.content_type)}"
+        output.say(f"  asset:{file.name[:12]}… is {line(file.path, 4000)} ({known})")
     for text in history(detail.attempts, detail.events):
         output.say(text)
     if detail.artifacts:

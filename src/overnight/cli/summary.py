@@ -234,8 +234,10 @@ def _ending(end: End) -> list[str]:
         lines.append(f"Stopped. {there if report.left_remote else ''}Go on with: {end.again}")
     elif report.ending is Ending.REFUSED:
         pending = end.count(State.PENDING)
+        reason = line(report.reason or "no reason given").rstrip(".")
+        by = "" if report.refused_by_store else "The provider turned the account away: "
         lines.append(
-            f"The provider turned the account away: {line(report.reason or 'no reason given')}. "
+            f"{by}{reason}. "
             f"{count(pending, 'job')} not submitted. Put that right, then: {end.again}"
         )
     elif report.broken:

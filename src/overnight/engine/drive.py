@@ -91,7 +91,7 @@ class Driver:
         run, now = self._run, self._run.now()
         decision = after_submit(why, job.deferrals, run.policy(job), run.rng)
         if decision.event is Event.REFUSED:
-            run.gate.record(decision.event, decision.error)
+            run.gate.refuse_store(decision.error)
         elif decision.event is not Event.REJECTED:
             run.tell_once(why.reason)
         facts = Facts(now, error=decision.error, not_before=now + decision.wait)

@@ -26,12 +26,20 @@ class Gate:
 
     refusal: str | None = None
     """Why the account was refused; set once."""
+    refused_by_store: bool = False
+    """It was the user's own object store that refused, and not the provider."""
     held_until: float = 0.0
     outage: str | None = None
     """What the last troubled submit said, while submitting pauses."""
     on_trial: bool = False
     """The provider answered a free call after trouble; one paid call is to show that it works."""
     _troubles: int = 0
+
+    def refuse_store(self, reason: str | None) -> None:
+        """Close the gate because the object store turns the user away."""
+        if self.refusal is None:
+            self.refusal = reason or "the object store refused the user"
+            self.refused_by_store = True
 
     def record(self, event: Event, reason: str | None, *, hold_until: float = 0.0) -> None:
         """Take note of how a submit ended. ``hold_until`` is for a throttled one."""
@@ -51,6 +59,7 @@ class Gate:
         """A free call got through: one submit may try whether the paid one does too."""
         self.outage = None
         self.refusal = None
+        self.refused_by_store = False
         self.on_trial = True
 
     def allowance(self, now: float, under_way: int) -> int | None:

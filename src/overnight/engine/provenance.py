@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from overnight.artifacts import sidecar
 from overnight.artifacts.place import Place
+from overnight.store.assets import Asset
 from overnight.store.files import Provenance
 from overnight.store.views import ArtifactRow, AttemptRow
 
@@ -29,6 +31,7 @@ def document(of: Provenance, place: Place) -> dict[str, Any]:
         "inputs": dict(of.inputs),
         "variables": dict(of.variables),
         "tags": list(of.tags),
+        **({"sent": [_sent(one) for one in of.sent]} if of.sent else {}),
         "manifest": {"path": of.manifest_path, "sha256": of.manifest_digest},
         "request_id": of.attempts[-1].request_id if of.attempts else None,
         "cost": sum(costs) if costs else None,
@@ -54,6 +57,16 @@ def _attempt(attempt: AttemptRow, *, is_last: bool) -> dict[str, Any]:
     }
     # The last one ends after this is written for the first time.
     return said if is_last else said | {"outcome": attempt.outcome, "error": attempt.error}
+
+
+def _sent(file: Asset) -> dict[str, Any]:
+    """A local file, by its name alone: the folder says more of the user than of the clip."""
+    return {
+        "input": f"asset:{file.name}",
+        "file": Path(file.path).name,
+        "bytes": file.bytes,
+        "content_type": file.content_type,
+    }
 
 
 def _file(row: ArtifactRow, place: Place) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class Report:
     reason: str | None = None
     left_remote: int = 0
     broken: tuple[str, ...] = ()
+    refused_by_store: bool = False
+    """It was the user's object store that turned the account away, and not the provider."""
 
 
 @dataclass(frozen=True, slots=True)

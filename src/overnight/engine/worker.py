@@ -212,6 +212,7 @@ class Worker:
             reasons.get(ending),
             left_remote=remote,
             broken=tuple(self._broken.values()),
+            refused_by_store=run.gate.refused_by_store,
         )
 
     async def _work(self) -> Ending:

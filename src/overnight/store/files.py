@@ -11,7 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, exists, func, or_, select, update
 
+from overnight.assets.reference import references
 from overnight.lifecycle import State
+from overnight.store import assets
+from overnight.store.assets import Asset
 from overnight.store.errors import NotFound, readable
 from overnight.store.tables import IS_HOME, artifacts, attempts, batches, jobs
 from overnight.store.views import ArtifactRow, AttemptRow
@@ -71,6 +74,8 @@ class Provenance:
     tags: Sequence[str]
     attempts: Sequence[AttemptRow]
     artifacts: Sequence[ArtifactRow]
+    sent: Sequence[Asset] = ()
+    """The local files that it was sent."""
 
 
 # --- what there is --------------------------------------------------------------------------------
@@ -217,13 +222,15 @@ def provenance(connection: Connection, job_id: int) -> Provenance:
         .order_by(artifacts.c.position)
     )
     with readable(f"job {job_id}"):
+        inputs = json.loads(row.inputs)
         return Provenance(
             *row[:8],
-            json.loads(row.inputs),
+            inputs,
             json.loads(row.variables),
             json.loads(row.tags or "[]"),
             [AttemptRow(*one) for one in tries],
             [ArtifactRow(*one) for one in found],
+            list(assets.find(connection, [one.name for one in references(inputs)]).values()),
         )
 
 
