@@ -332,7 +332,7 @@ async def test_work_makes_a_request_run_longer(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("a.png", 200), ("missing.png", 400), ("page.png", 400)]
+    ("path", "status"), [("a.png", 200), ("missing.png", 422), ("page.png", 422)]
 )
 async def test_input_files_are_fetched_where_that_is_asked_for(
     path: str, status: int, tmp_path: Path
@@ -348,7 +348,7 @@ async def test_input_files_are_fetched_where_that_is_asked_for(
     try:
         port = runner.addresses[0][1]
         address = f"http://127.0.0.1:{port}/{path}"
-        for fetch, expected in ((True, status), (False, 400)):
+        for fetch, expected in ((True, status), (False, 422)):
             settings = Settings(fetch_inputs=fetch)
             async with Emulator(settings) as emulator, aiohttp.ClientSession() as session:
                 client = Client(emulator, session)

@@ -28,8 +28,10 @@ def home(tmp_path: Path) -> Path:
 def test_the_environment_comes_first(home: Path) -> None:
     found = access({**KEYS, "AWS_SESSION_TOKEN": "t", "AWS_REGION": "us-east-2"}, home)
     assert found.config == {
-        "aws_access_key_id": "from-environment", "aws_secret_access_key": "s",
-        "aws_session_token": "t", "region": "us-east-2",
+        "aws_access_key_id": "from-environment",
+        "aws_secret_access_key": "s",
+        "aws_session_token": "t",
+        "region": "us-east-2",
     }
 
 

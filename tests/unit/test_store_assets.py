@@ -8,6 +8,7 @@ from overnight.lifecycle import State
 from overnight.store import assets, queue, tally, views
 from overnight.store.assets import Asset
 from overnight.store.database import open_database
+from overnight.store.job import Job
 from tests.unit.cli_night import Night, fill
 
 
@@ -38,7 +39,7 @@ def test_a_claim_passes_over_what_is_not_admitted(tmp_path: Path) -> None:
         fence = Night(database).fence
         asked: list[str] = []
 
-        def even(job: queue.Job) -> bool:
+        def even(job: Job) -> bool:
             asked.append(job.key)
             return int(job.inputs["598_seed"]) % 2 == 0
 
