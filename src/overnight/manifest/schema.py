@@ -14,12 +14,11 @@ from pydantic_core import ErrorDetails
 from overnight.catalog import nearest
 from overnight.catalog.wording import listed, shown
 from overnight.manifest.problems import Problem
+from overnight.manifest.shape_parts import AssetsShape, FitShape, Shape
 from overnight.manifest.shapes import (
     AXIS_SHAPES,
     TAGS,
-    AssetsShape,
     BlockShape,
-    FitShape,
     HaltShape,
     LimitsShape,
     ManifestShape,
@@ -28,7 +27,6 @@ from overnight.manifest.shapes import (
     RuleShape,
     RunShape,
     SampleShape,
-    Shape,
     TimeoutShape,
 )
 from overnight.manifest.yaml12 import Document, Span, Trail

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from overnight.manifest.shapes import AssetsShape, RunShape
+    from overnight.manifest.shape_parts import AssetsShape
+    from overnight.manifest.shapes import RunShape
 
 
 @dataclass(frozen=True, slots=True)

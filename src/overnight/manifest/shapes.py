@@ -7,15 +7,11 @@ use comes from these models, so every key says here what it is for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal, LiteralString
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
-    PlainValidator,
     Tag,
     ValidationInfo,
     WithJsonSchema,
@@ -23,55 +19,22 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from overnight.manifest import amounts
-from overnight.manifest.amounts import AmountProblem
+from overnight.manifest.shape_parts import (
+    NUMBER,
+    AssetsShape,
+    Failures,
+    Figure,
+    Price,
+    Rate,
+    Seconds,
+    Shape,
+    given,
+)
 
 MOST_REPEATS = 1_000
 """How often the same inputs may be asked for."""
-STORE = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()-]+)*/?$"
-"""A bucket and a prefix, in the characters that need no escaping in a URL."""
-PUBLIC_BASE = r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9!_.*'()%~-]+)*/?$"
-"""An address without a query, to which a file's name is added."""
 MOST_TAGS = 20
 """Tags of one level."""
-
-
-class Shape(BaseModel):
-    """What all parts have in common: unknown keys are errors, and no value is converted."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
-
-
-def _amount(read: Callable[[object], object], written: object) -> PlainValidator:
-    """Check a value with a function of :mod:`overnight.manifest.amounts`. ``written`` is the type
-    that JSON Schema shows for it.
-
-    A validator, and not a union of types: a union would put its members' names into the trail of a
-    problem, which then leads nowhere in the document.
-    """
-
-    def check(value: object) -> object:
-        try:
-            return read(value)
-        except AmountProblem as problem:
-            context = {"wanted": problem.wanted, "hint": problem.hint}
-            raise PydanticCustomError("amount", "{wanted}", context) from None
-
-    return PlainValidator(check, json_schema_input_type=written)
-
-
-_DURATION = Annotated[str, Field(pattern=amounts.DURATION)]
-_SHARE = Annotated[str, Field(pattern=amounts.SHARE)]
-_NUMBER = Annotated[int, Field(ge=1, le=amounts.MOST_JOBS)]
-_PRICE = (
-    Annotated[float, Field(ge=0, le=amounts.HIGHEST_PRICE)] | Annotated[str, Field(min_length=1)]
-)
-
-Seconds = Annotated[float | None, _amount(amounts.seconds, _DURATION)]
-Rate = Annotated[str | None, _amount(amounts.rate, Annotated[str, Field(pattern=amounts.RATE)])]
-Failures = Annotated[int | str, _amount(amounts.failures, _NUMBER | _SHARE)]
-Price = Annotated[float | str | None, _amount(amounts.price, _PRICE)]
-Figure = Annotated[float, _amount(amounts.figure, float)]
 
 
 # --- run and output -------------------------------------------------------------------------------
@@ -91,13 +54,13 @@ class HaltShape(Shape):
     failures: Failures = Field(
         description="So many failed jobs, or such a share of the settled ones: 20 or 10%."
     )
-    after: _NUMBER = Field(default=20, description="Settled jobs before the rule applies.")
+    after: NUMBER = Field(default=20, description="Settled jobs before the rule applies.")
 
 
 class LimitsShape(Shape):
     """The most that the batch may be."""
 
-    jobs: _NUMBER | None = Field(default=None, description="Jobs; more of them are an error.")
+    jobs: NUMBER | None = Field(default=None, description="Jobs; more of them are an error.")
     cost: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
         default=None, description="US dollars; a run that is expected to cost more is refused."
     )
@@ -120,7 +83,7 @@ class RunShape(Shape):
         description="What becomes of a job that may have been submitted, when nobody can tell.",
     )
     timeout: TimeoutShape | None = Field(default=None, description="Time limits of a job.")
-    canary: _NUMBER | None = Field(
+    canary: NUMBER | None = Field(
         default=None, description="Jobs of each block that must succeed before the others go."
     )
     halt: HaltShape | None = Field(default=None, description="When to stop submitting the batch.")
@@ -133,7 +96,7 @@ class RunShape(Shape):
     @field_validator("timeout", "canary", "halt", "limits", mode="before")
     @classmethod
     def _not_empty(cls, value: object, info: ValidationInfo) -> object:
-        return _given(value, "int_type" if info.field_name == "canary" else "model_type")
+        return given(value, "int_type" if info.field_name == "canary" else "model_type")
 
 
 class OutputShape(Shape):
@@ -156,46 +119,6 @@ class OutputShape(Shape):
         description="What becomes of a job whose file looks wrong: retry buys it again.",
     )
     poster: bool = Field(default=False, description="Whether each clip gets a JPEG beside it.")
-
-
-class FitShape(Shape):
-    """How large pictures may be."""
-
-    max_side: int = Field(
-        ge=64, le=4096, description="Pixels; a picture with a longer side is scaled down to it."
-    )
-
-
-class AssetsShape(Shape):
-    """How local files get to the provider: out of an object store of one's own, or inside the
-    request."""
-
-    store: Annotated[str, Field(pattern=STORE)] | None = Field(
-        default=None, description="Where files are uploaded: s3://bucket/prefix."
-    )
-    presign: Seconds = Field(
-        default=None, description="How long a signed address works, up to 7d; 24h."
-    )
-    public_base: Annotated[str, Field(pattern=PUBLIC_BASE)] | None = Field(
-        default=None, description="The https address under which everybody can read the store."
-    )
-    data_uri: bool = Field(
-        default=False, description="Send files inside the request, where a provider takes that."
-    )
-    fit: FitShape | None = Field(default=None, description="Scale large pictures down.")
-
-    @field_validator("store", "presign", "public_base", "fit", mode="before")
-    @classmethod
-    def _not_empty(cls, value: object, info: ValidationInfo) -> object:
-        return _given(value, "model_type" if info.field_name == "fit" else "string_type")
-
-
-def _given(value: object, kind: LiteralString) -> object:
-    """A key with nothing after it is a rule that was meant and forgotten, not its absence."""
-    if value is None:
-        # The types of pydantic's own errors, so that one table has the sentences for both.
-        raise PydanticCustomError(kind, "empty")
-    return value
 
 
 # --- axes -----------------------------------------------------------------------------------------
@@ -329,12 +252,12 @@ class RowsShape(Shape):
     where: str | None = Field(
         default=None, min_length=1, description="An expression; only rows that meet it count."
     )
-    limit: _NUMBER | None = Field(default=None, description="The most rows to take.")
+    limit: NUMBER | None = Field(default=None, description="The most rows to take.")
 
     @field_validator("where", "limit", mode="before")
     @classmethod
     def _not_empty(cls, value: object, info: ValidationInfo) -> object:
-        return _given(value, "int_type" if info.field_name == "limit" else "string_type")
+        return given(value, "int_type" if info.field_name == "limit" else "string_type")
 
 
 class RuleShape(Shape):
@@ -347,7 +270,7 @@ class RuleShape(Shape):
 class SampleShape(Shape):
     """A random choice of the combinations."""
 
-    n: _NUMBER = Field(description="How many of them.")
+    n: NUMBER = Field(description="How many of them.")
     seed: int = Field(default=0, description="Another seed chooses others.")
 
 
@@ -402,7 +325,7 @@ class BlockShape(Shape):
     @field_validator(*_EMPTY, mode="before")
     @classmethod
     def _not_empty(cls, value: object, info: ValidationInfo) -> object:
-        return _given(value, _EMPTY[info.field_name or ""])
+        return given(value, _EMPTY[info.field_name or ""])
 
 
 class ManifestShape(BlockShape):
@@ -426,7 +349,7 @@ class ManifestShape(BlockShape):
     @field_validator("jobs", "assets", mode="before")
     @classmethod
     def _not_forgotten(cls, value: object, info: ValidationInfo) -> object:
-        return _given(value, "list_type" if info.field_name == "jobs" else "model_type")
+        return given(value, "list_type" if info.field_name == "jobs" else "model_type")
 
     @field_validator("version", mode="before")
     @classmethod
