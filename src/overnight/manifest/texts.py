@@ -134,7 +134,7 @@ class TextMaker:
         variant: str | None = None,
     ) -> _Text:
         """A text as this job has it. Raises :class:`JobProblem`."""
-        template, model = choice.template, self._model
+        template = choice.template
         try:
             if variant is not None:
                 text = filled(variant, values)
