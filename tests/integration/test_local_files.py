@@ -296,16 +296,16 @@ async def shell_in(folder: Path, s3: S3) -> AsyncIterator[Shell]:
         text = (folder / "jobs.yaml").read_text()
         text = text.replace("RunComfy_examples_1235_1.png", "anna.png")
         (folder / "jobs.yaml").write_text(f"{text}\nassets: {{store: s3://night/in}}\n")
-        shell._environment.update(s3.environ)
+        shell.environ.update(s3.environ)
         yield shell
 
 
 async def killed(shell: Shell, place: Place) -> None:
     """Run until the place is reached, which kills it."""
-    shell._environment[faults.VARIABLE] = str(place)
+    shell.environ[faults.VARIABLE] = str(place)
     process = await shell.start("run", "jobs.yaml", "--yes")
     assert (await shell.end(process)).code == -9
-    del shell._environment[faults.VARIABLE]
+    del shell.environ[faults.VARIABLE]
 
 
 async def test_killed_after_the_upload_every_job_is_still_pending(tmp_path: Path, s3: S3) -> None:
@@ -347,7 +347,7 @@ async def test_without_obstore_the_run_says_what_to_install(tmp_path: Path, s3: 
         "u.find_spec = lambda name, *a: None if name == 'obstore' else find(name, *a)\n"
     )
     async with shell_in(tmp_path, s3) as shell:
-        shell._environment["PYTHONPATH"] = os.pathsep.join([str(blocked), *sys.path])
+        shell.environ["PYTHONPATH"] = os.pathsep.join([str(blocked), *sys.path])
         done = await shell.run("run", "jobs.yaml", "--yes")
         assert done.code == 4, done
         assert 'pip install "overnight[s3]"' in done.out
