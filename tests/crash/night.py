@@ -20,6 +20,9 @@ CONCURRENCY = 4
 DONE = {0, 3}
 """Exit codes of a run that came to its end: all well, or some jobs unknown."""
 
+ELSEWHERE = {Place.PUBLISHED}
+"""Places that a night without local files never comes by: test_local_files.py has them."""
+
 DOUBT = {"submitting", "unknown"}
 """States of a job that may have been submitted without anybody knowing."""
 
@@ -124,7 +127,7 @@ class Night:
         # Nothing else lies about: no part, no second copy under another name.
         clips = self.folder / "clips"
         on_disk = {str(path) for path in clips.iterdir() if path.name != ".provenance"}
-        assert on_disk == set(table.files)
+        assert on_disk == set(table.files), on_disk ^ set(table.files)
         # What was lost goes on at the provider, and nobody could have known to leave room for it.
         assert ledger.max_open <= CONCURRENCY + len(lost)
 

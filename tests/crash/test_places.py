@@ -7,14 +7,10 @@ from pathlib import Path
 import pytest
 
 from overnight.store.faults import Place
-from tests.crash.night import DONE, Report, night
+from tests.crash.night import DONE, ELSEWHERE, Report, night
 
 ONCE = {Place.LOADING, Place.LEASE_TAKING, Place.LEASE_TAKEN, Place.LEASE_RELEASING}
 """Places that a run of a small batch comes by once: there, the second kill hits the next run."""
-
-
-ELSEWHERE = {Place.PUBLISHED}
-"""Places that a night without local files never comes by: test_local_files.py has them."""
 
 
 @pytest.mark.parametrize("place", [place for place in Place if place not in ELSEWHERE])

@@ -246,9 +246,25 @@ def test_the_second_name_of_another_version_is_taken_away_and_not_emptied(tmp_pa
     assert other.publish() == tmp_path / "clip~2.mp4"
 
 
-def test_forgetting_leaves_other_parts_alone(tmp_path: Path) -> None:
+def test_forgetting_removes_what_nobody_writes_any_more(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(DATA)
     left(tmp_path / "clip.mp4", DATA[:700])
     forget(tmp_path / "clip.mp4")
+    assert files(tmp_path) == {"clip.mp4"}
+
+
+def test_forgetting_leaves_a_part_that_is_being_written(tmp_path: Path) -> None:
+    target = tmp_path / "clip.mp4"
+    part = Part(target)
+    part.open(WHOLE)
+    part.write(DATA[:700])
+    target.write_bytes(DATA)
+    forget(target)
     assert files(tmp_path) == {"clip.mp4", ".clip.mp4.part", ".clip.mp4.part.json"}
+    # Its writer finds the file at home, and leaves nothing that nobody would go on with.
+    part.leave()
+    assert files(tmp_path) == {"clip.mp4"}
+
+
+def test_forgetting_what_is_not_there_does_no_harm(tmp_path: Path) -> None:
     forget(tmp_path / "nowhere.mp4")

@@ -141,7 +141,9 @@ class Part:
 
     def leave(self) -> None:
         """Let go of it, and keep it where somebody can go on with it; does no harm twice."""
-        if self.version is None or not self.bytes:
+        # Where the file is home, somebody else has brought it: nobody will go on with this one.
+        is_home = self.finished is None and self.target.exists()
+        if self.version is None or not self.bytes or is_home:
             self.discard()
         else:
             self._close()
@@ -227,12 +229,22 @@ def holds(path: Path, size: int, sha256: str) -> bool:
 
 
 def forget(path: Path) -> None:
-    """Remove the parts that are second names of the finished file ``path``: it is recorded now."""
+    """Remove the parts of the finished file ``path`` that nobody writes: it is recorded now."""
     for part in _parts_of(path):
-        if _is_same(part, path):
+        if _is_same(part, path) or _is_idle(part):
             with suppress(OSError):
                 _note_of(part).unlink(missing_ok=True)
                 part.unlink(missing_ok=True)
+
+
+def _is_idle(part: Path) -> bool:
+    """Whether there is such a part, left by somebody who writes it no more."""
+    try:
+        with FileIO(os.open(part, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW), "r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 # --- names ----------------------------------------------------------------------------------------
