@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overnight.manifest.environment import fill, refers
+from overnight.manifest.environment import fill
 
 ENVIRON = {"OUT": "/data", "SLOTS": "8", "EMPTY": "", "NIGHT_1": "a ${env:OUT}", "BAD": "\udcff"}
 
@@ -108,13 +108,6 @@ def test_every_problem_is_told_at_once() -> None:
 def test_secret_names_are_not_suggested() -> None:
     _, (problem,) = fill("${env:API_TOKE}", {"API_TOKEN": "hush"})
     assert problem.hint == "set it first: export API_TOKE=…"
-
-
-def test_refers() -> None:
-    assert refers("x ${env:OUT}")
-    assert refers("$${env:OUT}")
-    assert refers("${env:")
-    assert not refers("${OUT} $env:OUT")
 
 
 _NAMES = st.sampled_from(["OUT", "API_KEY", "EMPTY", "GONE", "a b", ""])

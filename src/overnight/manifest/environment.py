@@ -46,11 +46,6 @@ class EnvironmentProblem(Exception):
         self.end = end
 
 
-def refers(text: str) -> bool:
-    """Whether a text has a reference in it, or the escape of one."""
-    return _REFERENCE.search(text) is not None
-
-
 def fill(
     value: Any,
     environ: Mapping[str, str],

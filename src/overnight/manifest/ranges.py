@@ -103,13 +103,6 @@ def stepped(
     return _stepped(first, last, distance, whole)
 
 
-def spaced(start: float, end: float, count: int, *, whole: bool = False) -> list[int | float]:
-    """``count`` values at even distances, both ends among them. Raises :class:`RangeProblem`."""
-    if isinstance(count, bool) or not isinstance(count, int):
-        raise RangeProblem("the number of values must be a whole number")
-    return _spaced(_decimal("from", start), _decimal("to", end), count, whole)
-
-
 def _decimal(name: str, value: object) -> Decimal:
     """The number as it is written: the shortest text that means this float."""
     if isinstance(value, bool) or not isinstance(value, int | float):
