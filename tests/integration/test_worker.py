@@ -82,6 +82,20 @@ async def test_attempts_end(tmp_path: Path) -> None:
         check(n, emulator)
 
 
+async def test_no_failed_job_is_bought_again_for_more_than_the_batch_may_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six jobs at 5 cents, all of which fail, and 40 cents: two of them are tried once more."""
+    monkeypatch.setattr(Spec, "price", 0.05)
+    async with night(tmp_path, 6, limits={"cost": 0.4}) as n, Emulator(Settings()) as emulator:
+        faults(emulator, "submit:job-fails")
+        assert (await n.run(emulator)).ending is Ending.DONE
+        assert n.states == {State.FAILED: 6}
+        assert len(emulator.ledger.accepted) == 8
+        assert all("might exceed limits.cost" in (job.error or "") for job in n.jobs())
+        check(n, emulator)
+
+
 @pytest.mark.parametrize(
     "fault",
     [

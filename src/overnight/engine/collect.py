@@ -27,12 +27,13 @@ from overnight.engine.settle import (
     GONE_CONFIRMATIONS,
     REFUSAL_CONFIRMATIONS,
     StrandedError,
+    affordable,
     fail,
     request_of,
 )
 from overnight.lifecycle import Event
 from overnight.providers import base
-from overnight.store import faults, files, names, queue, suspects, views
+from overnight.store import faults, files, names, queue, views
 from overnight.store.faults import Place
 from overnight.store.job import Job
 from overnight.store.queue import Facts, Overtaken
@@ -73,8 +74,6 @@ class Collector:
         """How many more files of each batch may be fetched now."""
         self._named: dict[Path, int] = {}
         """Names that manifests gave, without suffixes, each with the job that has it now."""
-        self._deciding = asyncio.Lock()
-        """One after the other buys again, so that no two spend what is left of a limit."""
 
     async def collect(self, job: Job) -> Job:
         """From ``collecting`` to wherever it leads; the job as the table has it then."""
@@ -109,7 +108,7 @@ class Collector:
         faults.reach(Place.BEFORE_COLLECTED)
         if self._sidecars:
             await self._keep_provenance(job)
-        async with self._deciding:
+        async with self._run.deciding:
             if (why := await self._bought_again_for(job)) is not None:
                 return await self._record(job, Event.SUSPECT, polls, why)
         collected = await self._record(job, Event.COLLECTED, polls)
@@ -266,11 +265,8 @@ class Collector:
             return None
         rows = await self._recorded(job)
         why = "; ".join(row.suspect for row in rows.values() if row.suspect)
-        limit = batch.run.get("limits", {}).get("cost")
-        if not why or limit is None:
+        if not why or await affordable(run, job):
             return why or None
-        if await run.record(partial(suspects.may_be_bought_again, job=job, limit=limit)):
-            return why
         run.notify(
             Notice(
                 f"{job.key}: {why}; kept, because another try might exceed limits.cost", "warning"

@@ -86,6 +86,9 @@ class Run:
     """When the earliest pending job may be claimed, as far as is known."""
     booking: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while free slots are counted and filled, so that no slot is given away twice."""
+    deciding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held until it is recorded whether a job is bought again, so that no two spend what is left
+    of a limit."""
     hopeless: dict[int, int] = field(default_factory=dict)
     """Unknown jobs that the provider was asked about in vain, each with its batch."""
     to_cancel: set[int] = field(default_factory=set)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 from overnight.engine.polls import Polls
-from overnight.engine.retry import after_failure
+from overnight.engine.retry import Decision, after_failure
 from overnight.engine.run import Run
+from overnight.lifecycle import Event
 from overnight.providers import base
+from overnight.store import suspects
 from overnight.store.job import Job
 from overnight.store.queue import Facts
 
@@ -25,6 +30,29 @@ class StrandedError(Exception):
 async def fail(run: Run, job: Job, verdict: base.Failed, polls: Polls) -> Job:
     """Record the provider's verdict that the attempt failed: another one, or the end."""
     decision = after_failure(verdict, job.tries, run.policy(job), run.rng)
+    if decision.event is not Event.ATTEMPT_FAILED:
+        return await _record_failure(run, job, decision, polls)
+    async with run.deciding:
+        if not await affordable(run, job):
+            decision = _too_dear(decision)
+        return await _record_failure(run, job, decision, polls)
+
+
+async def affordable(run: Run, job: Job) -> bool:
+    """Whether one more try of the job keeps within its batch's ``limits.cost``, where there is one.
+    ``run.deciding`` is held until what follows from it is recorded."""
+    limit = run.batch_of(job).run.get("limits", {}).get("cost")
+    if limit is None:
+        return True
+    return await run.record(partial(suspects.may_be_bought_again, job=job, limit=limit))
+
+
+def _too_dear(decision: Decision) -> Decision:
+    error = f"{decision.error} (not tried again, because that might exceed limits.cost)"
+    return replace(decision, event=Event.ATTEMPTS_EXHAUSTED, error=error)
+
+
+async def _record_failure(run: Run, job: Job, decision: Decision, polls: Polls) -> Job:
     now = run.now()
     facts = Facts(now, error=decision.error, not_before=now + decision.wait, heard=polls.heard())
     return await run.transition(job, decision.event, facts)
