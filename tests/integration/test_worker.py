@@ -428,6 +428,20 @@ async def test_on_unknown_resubmit_stops_at_the_second_doubt(tmp_path: Path) -> 
         assert len(emulator.ledger.accepted) == 2
 
 
+async def test_on_unknown_resubmit_keeps_within_what_the_batch_may_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Spec, "price", 0.05)
+    async with (
+        night(tmp_path, 4, on_unknown="resubmit", limits={"cost": 0.25}) as n,
+        Emulator(Settings()) as emulator,
+    ):
+        faults(emulator, "submit:drop-after@3x")
+        await n.run(emulator)
+        assert n.states == {State.SUCCEEDED: 2, State.UNKNOWN: 2}
+        assert len(emulator.ledger.accepted) == 5
+
+
 async def test_an_unknown_job_adopts_the_request_that_it_turned_out_to_have(tmp_path: Path) -> None:
     async with night(tmp_path, 1) as n, Emulator(Settings()) as emulator:
         faults(emulator, "submit:drop-after@1x")

@@ -75,7 +75,10 @@ def _decide(
         if batch.id not in batch_ids:
             continue
         if batch.run.get("on_unknown") == "resubmit" and batch.unknown:
-            n = decisions.resubmit_unknown(connection, batch.id, now=now, for_good=for_good)
+            cost = batch.run.get("limits", {}).get("cost")
+            n = decisions.resubmit_unknown(
+                connection, batch.id, now=now, for_good=for_good, cost=cost
+            )
             if n:
                 told.append(f"{batch.name}: {n} unknown jobs are submitted again, as it says")
         if batch.waits_for_canaries:

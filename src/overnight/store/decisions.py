@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 
 from sqlalchemy import Connection, func, or_, select, update
 
 from overnight.lifecycle import TERMINAL, Event, State
-from overnight.store import leases, queue, views
+from overnight.store import leases, queue, spending, views
 from overnight.store.errors import NotFound, readable
 from overnight.store.job import COLUMNS, Job
 from overnight.store.tables import IS_CANARY, attempts, batches, events, jobs
@@ -154,14 +154,16 @@ def resubmit_unknown(
     *,
     now: float,
     for_good: Collection[int] | None = None,
+    cost: float | None = None,
     limit: int = 500,
 ) -> int:
     """Resubmit the unknown jobs of a batch whose manifest says so, each once; how many it were.
 
-    ``for_good`` as in :func:`judge_canaries`: what may settle by itself is waited for.
+    ``for_good`` as in :func:`judge_canaries`: what may settle by itself is waited for. ``cost`` is
+    the manifest's ``limits.cost`` in US dollars: what does not fit into it stays unknown.
     """
     query = (
-        select(jobs.c.id)
+        select(jobs.c.id, jobs.c.price)
         .where(
             jobs.c.batch_id == batch_id,
             jobs.c.state == State.UNKNOWN.value,
@@ -173,9 +175,22 @@ def resubmit_unknown(
         .limit(limit)
     )
     rows = connection.execute(query if for_good is None else query.where(jobs.c.id.in_(for_good)))
-    job_ids = [row.id for row in rows]
+    prices = {row.id: row.price for row in rows}
+    job_ids = list(prices)
+    if prices and cost is not None:
+        job_ids = _within(spending.room(connection, batch_id, cost), prices)
     by = "because the manifest says on_unknown: resubmit"
     return resolve(connection, job_ids, Resolution.RESUBMIT, now=now, by=by)["resolved"]
+
+
+def _within(room: float, prices: Mapping[int, float | None]) -> list[int]:
+    """The first of these jobs that come to ``room`` US dollars at most."""
+    chosen = []
+    for job_id, price in prices.items():
+        if price is None or (room := round(room - price, 6)) < 0:
+            break
+        chosen.append(job_id)
+    return chosen
 
 
 def recoverable(

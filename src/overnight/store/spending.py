@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 from sqlalchemy import Connection, func, or_, select
@@ -40,6 +41,20 @@ def spent(connection: Connection, batch_id: int) -> Expected:
         select(*_SUMS).join_from(attempts, jobs).where(*of_batch, attempts.c.cost.is_(None))
     ).one()
     return Expected(told, float(dollars or 0.0)) + _expected(*untold)
+
+
+def room(connection: Connection, batch_id: int, limit: float) -> float:
+    """US dollars that the batch may still set out to spend within ``limit``, with what it may have
+    spent and what still waits counted; below zero once it is past it, and minus infinity where a
+    price of what waits is unknown.
+
+    Reads every attempt of the batch.
+    """
+    waiting = pending(connection, [batch_id]).get(batch_id, Expected())
+    if waiting.unpriced:
+        return -math.inf
+    # Sums of floats differ in the decimals behind.
+    return round(limit - spent(connection, batch_id).dollars - waiting.dollars, 6)
 
 
 _SUMS = (func.count(), func.count(jobs.c.price), func.sum(jobs.c.price))

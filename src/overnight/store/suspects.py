@@ -11,7 +11,6 @@ from sqlalchemy.sql import ColumnElement
 
 from overnight.lifecycle import State
 from overnight.store import spending
-from overnight.store.comparison import Expected
 from overnight.store.job import Job
 from overnight.store.tables import IS_SUSPECT, artifacts, jobs
 
@@ -40,10 +39,4 @@ def may_be_bought_again(connection: Connection, job: Job, limit: float) -> bool:
     Reads every attempt of the batch.
     """
     price: float | None = connection.scalar(select(jobs.c.price).where(jobs.c.id == job.id))
-    waiting = spending.pending(connection, [job.batch_id]).get(job.batch_id, Expected())
-    if price is None or waiting.unpriced:
-        return False
-    dollars = spending.spent(connection, job.batch_id).dollars + waiting.dollars + price
-    # Sums of floats differ in the decimals behind.
-    over: float = round(dollars - limit, 6)
-    return over <= 0
+    return price is not None and price <= spending.room(connection, job.batch_id, limit)
