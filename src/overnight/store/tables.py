@@ -41,7 +41,8 @@ IS_CANARY = text("canary")
 IS_SUSPECT = text("suspect IS NOT NULL")
 IS_HOME = text("path IS NOT NULL")
 """Conditions of partial indexes. A query uses such an index only when it says the very same, so
-queries take them from here."""
+queries take them from here. They are given to SQLite alone: SQLAlchemy imports the whole dialect of
+every database that is named in a table, and each start would pay for one that nobody uses."""
 
 batches = Table(
     "batches",
@@ -131,22 +132,10 @@ jobs = Table(
         "rank",
         "id",
         sqlite_where=IS_PENDING,
-        postgresql_where=IS_PENDING,
     ),
-    Index(
-        "ix_jobs_in_flight",
-        "fence",
-        "id",
-        sqlite_where=IS_IN_FLIGHT,
-        postgresql_where=IS_IN_FLIGHT,
-    ),
-    Index(
-        "ix_jobs_cancel_requested",
-        "id",
-        sqlite_where=IS_TO_CANCEL,
-        postgresql_where=IS_TO_CANCEL,
-    ),
-    Index("ix_jobs_canary", "batch_id", sqlite_where=IS_CANARY, postgresql_where=IS_CANARY),
+    Index("ix_jobs_in_flight", "fence", "id", sqlite_where=IS_IN_FLIGHT),
+    Index("ix_jobs_cancel_requested", "id", sqlite_where=IS_TO_CANCEL),
+    Index("ix_jobs_canary", "batch_id", sqlite_where=IS_CANARY),
     Index("ix_jobs_request_id", "request_id", sqlite_where=text("request_id IS NOT NULL")),
 )
 
@@ -206,8 +195,8 @@ artifacts = Table(
     # What its content is, as JSON (artifacts.outcomes.Opinion); NULL when nobody looked.
     Column("probe", Text),
     UniqueConstraint("job_id", "attempt", "position"),
-    Index("ix_artifacts_suspect", "job_id", sqlite_where=IS_SUSPECT, postgresql_where=IS_SUSPECT),
-    Index("ix_artifacts_path", "path", sqlite_where=IS_HOME, postgresql_where=IS_HOME),
+    Index("ix_artifacts_suspect", "job_id", sqlite_where=IS_SUSPECT),
+    Index("ix_artifacts_path", "path", sqlite_where=IS_HOME),
 )
 
 assets = Table(
