@@ -26,6 +26,7 @@ from overnight.providers.runcomfy import RunComfy, Timeouts
 from overnight.providers.transport import AiohttpTransport
 from overnight.store import loading, views
 from overnight.store.database import Database, open_database
+from overnight.store.rows import Batch, JobRow
 from overnight.store.writer import Writer
 
 MODEL = "community/wan-2-1/fusionx/image-to-video"
@@ -64,7 +65,7 @@ class Night:
     notices: list[Notice] = field(default_factory=list)
 
     @property
-    def batch(self) -> views.Batch:
+    def batch(self) -> Batch:
         with self.database.reading() as connection:
             [batch] = views.all_batches(connection)
         return batch
@@ -74,7 +75,7 @@ class Night:
         """How many jobs are in each state that has any."""
         return {state: n for state, n in self.batch.states.items() if n}
 
-    def jobs(self) -> list[views.JobRow]:
+    def jobs(self) -> list[JobRow]:
         with self.database.reading() as connection:
             return list(views.every(connection, views.Filter()))
 
@@ -89,7 +90,7 @@ class Night:
         limits: Limits | None = None,
         token: str = DEFAULT_TOKEN,
         timeouts: Timeouts | None = None,
-        scope: Sequence[views.Batch] | None = None,
+        scope: Sequence[Batch] | None = None,
         api: type[RunComfy] = RunComfy,
         **settings: Any,
     ) -> AsyncIterator[Worker]:

@@ -13,11 +13,12 @@ from overnight.engine.collect import Collector
 from overnight.lifecycle import State
 from overnight.providers.runcomfy import Timeouts
 from overnight.store import views
+from overnight.store.rows import ArtifactRow, AttemptRow
 from tests.night import Night, night
 from tests.unit.test_engine_races import Forgets, a_run
 
 
-def attempts(n: Night, job_id: int = 1) -> list[views.AttemptRow]:
+def attempts(n: Night, job_id: int = 1) -> list[AttemptRow]:
     with n.database.reading() as connection:
         return list(views.detail(connection, job_id).attempts)
 
@@ -118,7 +119,7 @@ async def test_a_batch_fetches_as_many_files_at_once_as_it_says(tmp_path: Path) 
     run = a_run(Forgets())
     run.batches.update(own)
     collector = Collector(run, counted)
-    row = views.ArtifactRow(1, 0, "u", None, None, None, None)
+    row = ArtifactRow(1, 0, "u", None, None, None, None)
 
     async def fetch(batch_id: int) -> None:
         job: Any = type("AJob", (), {"id": 1, "batch_id": batch_id, "inputs": {}})

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.pool import StaticPool
 
 from overnight.store import loading, tally, views
+from overnight.store.rows import Batch
 from overnight.store.tables import metadata
 from tests.simulation.plan import Terms
 from tests.simulation.prepared import Prepared
@@ -215,7 +216,7 @@ class Table:
 
     # --- reads ------------------------------------------------------------------------------------
 
-    def batches(self) -> list[views.Batch]:
+    def batches(self) -> list[Batch]:
         with self._transaction:
             return views.all_batches(self._quick)
 

@@ -18,7 +18,7 @@ from overnight.cli.output import Output
 from overnight.cli.session import Outcome
 from overnight.engine.report import Ending, JobNotice, Notice, Report, Snapshot
 from overnight.lifecycle import Event, State
-from overnight.store.views import Batch, JobRow
+from overnight.store.rows import Batch, JobRow
 
 Capture = pytest.CaptureFixture[str]
 

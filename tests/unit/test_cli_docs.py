@@ -13,7 +13,7 @@ from overnight.cli.forecast import Forecast
 from overnight.cli.load import Figures
 from overnight.cli.main import VERBS
 from overnight.lifecycle import State
-from overnight.store.views import AttemptRow, Batch, JobRow
+from overnight.store.rows import AttemptRow, Batch, JobRow
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 

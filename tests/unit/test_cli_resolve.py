@@ -15,7 +15,7 @@ from overnight.lifecycle import Event
 from overnight.store import decisions, leases, views
 from overnight.store.database import Database
 from overnight.store.decisions import Kind
-from overnight.store.views import AttemptRow, EventRow
+from overnight.store.rows import AttemptRow, EventRow
 from tests.unit.cli_night import Capture, Night, fill, lines, states
 
 

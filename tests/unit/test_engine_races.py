@@ -22,6 +22,7 @@ from overnight.providers import base
 from overnight.store import leases, queue, views
 from overnight.store.errors import LeaseLost
 from overnight.store.job import Job
+from overnight.store.rows import Batch
 from overnight.store.writer import Operation
 from tests.night import night
 
@@ -144,7 +145,7 @@ async def test_a_job_that_is_claimed_again_keeps_its_slot(tmp_path: Path) -> Non
     worker._tasks[job.id].cancel()
 
 
-def _worker(batch: views.Batch) -> Worker:
+def _worker(batch: Batch) -> Worker:
     def collector(run: Run) -> Collector:
         return Collector(run, Downloader.__new__(Downloader))
 

@@ -29,6 +29,7 @@ from overnight.store import control, leases, loading, queue, views
 from overnight.store.database import Database
 from overnight.store.job import Job
 from overnight.store.queue import Facts
+from overnight.store.rows import Batch
 
 ROOT = Path(__file__).parents[2]
 HEAD = """\
@@ -291,7 +292,7 @@ def test_nothing_said_is_nothing_to_keep_to(tmp_path: Path) -> None:
     assert "rate" not in run
 
 
-def load(database: Database, manifest: Manifest) -> views.Batch:
+def load(database: Database, manifest: Manifest) -> Batch:
     header = loading.Header(
         name=manifest.name,
         manifest_path=str(manifest.path),
@@ -305,7 +306,7 @@ def load(database: Database, manifest: Manifest) -> views.Batch:
     return batch
 
 
-def claimed(database: Database, batch: views.Batch) -> list[Job]:
+def claimed(database: Database, batch: Batch) -> list[Job]:
     """All that a worker gets of the batch's jobs, for ten slots."""
     with database.writing() as connection:
         fence = leases.take(connection, leases.Identity("here", 1, 1.0), now=1.0)

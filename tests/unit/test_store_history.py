@@ -12,6 +12,7 @@ from overnight.store import decisions, queue, views
 from overnight.store.decisions import Resolution
 from overnight.store.history import Heard
 from overnight.store.job import Job
+from overnight.store.rows import AttemptRow
 from tests.unit.store_walks import connection
 from tests.unit.test_store_queue import claim, moved
 
@@ -21,7 +22,7 @@ __all__ = ["connection"]
 OK = Heard("submit", 200, 0.4)
 
 
-def attempts(connection: Connection, job: Job) -> list[views.AttemptRow]:
+def attempts(connection: Connection, job: Job) -> list[AttemptRow]:
     return list(views.detail(connection, job.id).attempts)
 
 

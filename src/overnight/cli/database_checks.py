@@ -22,7 +22,7 @@ from overnight.lifecycle import State
 
 if TYPE_CHECKING:
     from overnight.store.database import Database
-    from overnight.store.views import Batch
+    from overnight.store.rows import Batch
     from overnight.store.writer import Operation
 
 T = TypeVar("T")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from overnight.cli.session import Outcome
     from overnight.manifest import Manifest
     from overnight.store.database import Database
-    from overnight.store.views import Batch
+    from overnight.store.rows import Batch
 
 FOLDER = Path("overnight-demo")
 EXAMPLE = "jobs.example.yaml"

@@ -15,7 +15,7 @@ from overnight.lifecycle import State
 
 if TYPE_CHECKING:
     from overnight.store.comparison import Expected
-    from overnight.store.views import Batch
+    from overnight.store.rows import Batch
     from overnight.store.writer import Operation
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from overnight.export.request import Request, Shards
     from overnight.store.database import Database
     from overnight.store.exporting import ExportJob
-    from overnight.store.views import Batch
+    from overnight.store.rows import Batch
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 

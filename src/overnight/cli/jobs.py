@@ -14,7 +14,7 @@ from overnight.cli.output import Output, count, iso, line
 from overnight.lifecycle import State
 
 if TYPE_CHECKING:
-    from overnight.store.views import JobRow
+    from overnight.store.rows import JobRow
 
 PEOPLE_READ = 50
 """Rows that a person is shown unless ``--limit`` says otherwise; programs get everything."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from overnight.store.database import Database
     from overnight.store.leases import Holder
     from overnight.store.loading import Loaded
-    from overnight.store.views import Batch
+    from overnight.store.rows import Batch
 
 
 @dataclass(frozen=True, slots=True)

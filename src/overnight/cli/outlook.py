@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from overnight.manifest.block import Block
     from overnight.store.comparison import Comparison
     from overnight.store.database import Database
-    from overnight.store.views import Batch
+    from overnight.store.rows import Batch
 
 
 @dataclass(frozen=True, slots=True)

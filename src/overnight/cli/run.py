@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from overnight.cli.due import Bill
     from overnight.cli.session import Outcome, Terms
     from overnight.store.database import Database
-    from overnight.store.views import Batch
+    from overnight.store.rows import Batch
     from overnight.store.writer import Operation
 
 

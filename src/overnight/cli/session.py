@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from overnight.engine.worker import Worker
     from overnight.providers.credentials import Account
     from overnight.store.database import Database
-    from overnight.store.views import Batch
+    from overnight.store.rows import Batch
     from overnight.store.writer import Operation
 
 STOPPING = (

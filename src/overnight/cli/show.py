@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from overnight.store.assets import Asset
-    from overnight.store.views import ArtifactRow, AttemptRow, Detail, EventRow
+    from overnight.store.rows import ArtifactRow, AttemptRow, Detail, EventRow
 
 STEPS = {
     "intent_at": "intent to submit saved",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from overnight.store.checkup import LastWords
     from overnight.store.leases import Holder
-    from overnight.store.views import Batch, EventRow
+    from overnight.store.rows import Batch, EventRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from overnight.cli.session import Outcome
     from overnight.engine.report import Ending
     from overnight.store.database import Database
-    from overnight.store.views import Batch, JobRow
+    from overnight.store.rows import Batch, JobRow
 
 GROUPS = 5
 """Reasons for failure that are shown, the most frequent first."""

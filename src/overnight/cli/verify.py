@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from overnight.providers.base import Provider
     from overnight.store.database import Database
     from overnight.store.files import RecordedFile
-    from overnight.store.views import Batch
+    from overnight.store.rows import Batch
 
 
 @click.command()

@@ -37,6 +37,7 @@ from overnight.store import faults, files, names, queue, views
 from overnight.store.faults import Place
 from overnight.store.job import Job
 from overnight.store.queue import Facts, Overtaken
+from overnight.store.rows import ArtifactRow
 
 USELESS_ANSWERS = 8
 """Answers in a row that are no file (a web page, an empty body, an address that has expired once
@@ -87,7 +88,7 @@ class Collector:
         run = self._run
         # The limit is for trying, and nothing was tried while no worker ran.
         job = replace(job, updated_at=run.now())
-        rows: Mapping[int, views.ArtifactRow] = {}
+        rows: Mapping[int, ArtifactRow] = {}
         polls = Polls()
         if job.delivered:
             rows = await self._recorded(job)
@@ -119,7 +120,7 @@ class Collector:
         facts = Facts(self._run.now(), error=error, heard=polls.heard())
         return await self._run.transition(job, event, facts)
 
-    async def _recorded(self, job: Job) -> Mapping[int, views.ArtifactRow]:
+    async def _recorded(self, job: Job) -> Mapping[int, ArtifactRow]:
         return await self._run.record(partial(views.stored_files, job=job))
 
     # --- the verdict ----------------------------------------------------------------------------
@@ -164,7 +165,7 @@ class Collector:
 
     # --- the files ------------------------------------------------------------------------------
 
-    async def _bring_home(self, job: Job, row: views.ArtifactRow, of: int) -> bool:
+    async def _bring_home(self, job: Job, row: ArtifactRow, of: int) -> bool:
         """Fetch one file and record it; False when the job is not what it was any more."""
         run, place = self._run, self._place(job)
         fetched = await self._fetch(job, row, of)
@@ -177,7 +178,7 @@ class Collector:
         await place.settle(self._downloader, fetched)
         return not isinstance(kept, Overtaken)
 
-    async def _fetch(self, job: Job, row: views.ArtifactRow, of: int) -> download.Fetched:
+    async def _fetch(self, job: Job, row: ArtifactRow, of: int) -> download.Fetched:
         """Try until the file is home. Raises :class:`UncollectableError`, :class:`StorageError`."""
         run, url = self._run, row.url
         name = await self._name(job, of)
@@ -206,7 +207,7 @@ class Collector:
             await run.nap(job.id, run.pace.next_try(failures, run.rng, retry_after))
 
     async def _fetch_once(
-        self, job: Job, row: views.ArtifactRow, url: str, of: int, name: Path
+        self, job: Job, row: ArtifactRow, url: str, of: int, name: Path
     ) -> download.FetchOutcome:
         counted = 0
 
@@ -313,14 +314,12 @@ class Collector:
         return self._run.now() - job.updated_at > self._run.limits_of(job).collect
 
 
-def _target(
-    name: Path, row: views.ArtifactRow, url: str, of: int, content_type: str | None
-) -> Path:
+def _target(name: Path, row: ArtifactRow, url: str, of: int, content_type: str | None) -> Path:
     whole = naming.file_name(name.name, row.position + 1, of, url=url, content_type=content_type)
     return name.with_name(whole)
 
 
-def _recorded(place: FilePlace, row: views.ArtifactRow) -> download.Fetched | None:
+def _recorded(place: FilePlace, row: ArtifactRow) -> download.Fetched | None:
     if row.path is None or row.bytes is None or row.sha256 is None:
         return None
     made = place.on_desk(row.path)
@@ -328,7 +327,7 @@ def _recorded(place: FilePlace, row: views.ArtifactRow) -> download.Fetched | No
     return download.Fetched(made, row.bytes, row.sha256, row.content_type, address=address)
 
 
-def _stored(row: views.ArtifactRow, fetched: download.Fetched) -> queue.Stored:
+def _stored(row: ArtifactRow, fetched: download.Fetched) -> queue.Stored:
     """What to record of a file; one that was on record already keeps what was found in it."""
     found = fetched.opinion
     return queue.Stored(

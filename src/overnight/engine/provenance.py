@@ -15,7 +15,7 @@ from overnight.artifacts import sidecar
 from overnight.artifacts.place import Place
 from overnight.store.assets import Asset
 from overnight.store.files import Provenance
-from overnight.store.views import ArtifactRow, AttemptRow
+from overnight.store.rows import ArtifactRow, AttemptRow
 
 
 def document(of: Provenance, place: Place) -> dict[str, Any]:

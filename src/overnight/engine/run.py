@@ -31,6 +31,7 @@ from overnight.store.decisions import Kind
 from overnight.store.errors import LeaseLost
 from overnight.store.job import Job
 from overnight.store.queue import Facts, Overtaken
+from overnight.store.rows import Batch
 from overnight.store.writer import Operation, Recorder
 
 T = TypeVar("T")
@@ -55,13 +56,13 @@ class Run:
 
     recorder: Recorder
     provider: Provider
-    batches: dict[int, views.Batch]
+    batches: dict[int, Batch]
     budget: Budget
     concurrency: Concurrency
     notify: Callable[[Notice], None]
     now: Callable[[], float]
     rng: Random
-    others: dict[int, views.Batch] = field(default_factory=dict)
+    others: dict[int, Batch] = field(default_factory=dict)
     """Batches that are not this run's own, but have jobs in flight that it looks after."""
     pace: Pace = field(default_factory=Pace)
     limits: Limits = field(default_factory=Limits)
@@ -266,7 +267,7 @@ class Run:
 
     # --- a batch's own settings -----------------------------------------------------------------
 
-    def batch_of(self, job: Job) -> views.Batch:
+    def batch_of(self, job: Job) -> Batch:
         """The job's batch, this run's own or another."""
         return self.batches.get(job.batch_id) or self.others[job.batch_id]
 
@@ -289,7 +290,7 @@ class Run:
         return self.batch_of(job).output_dir
 
 
-def ceilings(batches: Sequence[views.Batch]) -> dict[int, int]:
+def ceilings(batches: Sequence[Batch]) -> dict[int, int]:
     """How many jobs of each batch the provider may have at once: its ``run.concurrency``."""
     return {batch.id: int(batch.run.get("concurrency", DEFAULT_CONCURRENCY)) for batch in batches}
 

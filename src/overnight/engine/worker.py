@@ -33,6 +33,7 @@ from overnight.store import control, faults, leases, views
 from overnight.store.errors import StoreError
 from overnight.store.faults import Place
 from overnight.store.job import Job
+from overnight.store.rows import Batch
 from overnight.store.writer import Operation, Recorder
 
 
@@ -50,7 +51,7 @@ class Worker:
         recorder: Recorder,
         provider: base.Provider,
         collector: Callable[[Run], Collector],
-        scope: Sequence[views.Batch],
+        scope: Sequence[Batch],
         concurrency: int | None = None,
         notify: Callable[[Notice], None] = lambda _: None,
         now: Callable[[], float] = time.time,

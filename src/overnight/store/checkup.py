@@ -27,8 +27,8 @@ from overnight.store import dialect, leases, tally, views
 from overnight.store.database import Database, revision_of
 from overnight.store.decisions import Kind
 from overnight.store.errors import StoreError
+from overnight.store.rows import EventRow
 from overnight.store.tables import attempts, batches, events, jobs, workers
-from overnight.store.views import EventRow
 
 COMPLAINTS = 5
 """Complaints of SQLite's own check that are read; one is enough to act."""

@@ -9,19 +9,20 @@ from sqlalchemy import Connection
 
 from overnight.store import decisions, leases, queue, views
 from overnight.store.job import Job
+from overnight.store.rows import Batch
 
 
 @dataclass(slots=True)
 class Look:
     """What one look found, and what was decided in the same transaction."""
 
-    batches: Sequence[views.Batch]
+    batches: Sequence[Batch]
     """The run's own batches as they are now."""
     to_cancel: Sequence[Job]
     """Jobs of this worker that the user wants cancelled at the provider."""
     taken: Sequence[Job] = ()
     """Jobs in flight that this worker holds from now on."""
-    others: Sequence[views.Batch] = ()
+    others: Sequence[Batch] = ()
     """Batches of ``taken`` that are not the run's own: what is paid for is brought home too."""
     lost: int = 0
     """How many were found in the middle of a submit, and are ``unknown`` now."""
@@ -64,7 +65,7 @@ def look(
 
 def _decide(
     connection: Connection,
-    batches: Sequence[views.Batch],
+    batches: Sequence[Batch],
     batch_ids: Sequence[int],
     now: float,
     for_good: Collection[int] | None,
@@ -87,7 +88,7 @@ def _decide(
 
 
 def _judge(
-    connection: Connection, batch: views.Batch, now: float, for_good: Collection[int] | None
+    connection: Connection, batch: Batch, now: float, for_good: Collection[int] | None
 ) -> list[str]:
     verdict = decisions.judge_canaries(connection, batch.id, now=now, for_good=for_good)
     return [] if verdict is None else [f"{batch.name}: {verdict}"]

@@ -16,8 +16,8 @@ from overnight.lifecycle import State
 from overnight.store import assets
 from overnight.store.assets import Asset
 from overnight.store.errors import NotFound, readable
+from overnight.store.rows import ArtifactRow, AttemptRow
 from overnight.store.tables import IS_HOME, artifacts, attempts, batches, jobs
-from overnight.store.views import ArtifactRow, AttemptRow
 
 PAGE = 200
 """Files read at a time."""
