@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from overnight.cli import progress, summary
+from overnight.cli import advice, progress, summary
 from overnight.cli.exits import Exit
 from overnight.cli.figures import WINDOW, Pace
 from overnight.cli.output import Output
@@ -273,7 +273,7 @@ def test_a_halted_batch_whose_jobs_have_all_settled_is_just_done() -> None:
 
 
 def test_what_may_be_charged_twice_is_told_at_the_end() -> None:
-    assert summary.duplicates(batch(succeeded=1)) is None
+    assert advice.duplicates(batch(succeeded=1)) is None
     twice = replace(batch(succeeded=1), possible_duplicates=2)
     [told] = [text for text in summary.sentences(end_of(twice, None)) if "charged twice" in text]
     assert told.startswith("my night: 2 submits repeated after an uncertain one")

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from overnight.lifecycle import Event, State
 from overnight.store import comparison, durations, loading, spending, views
 from overnight.store.blank import view
-from overnight.store.comparison import Expected, compare
+from overnight.store.comparison import compare
 from overnight.store.database import Database
+from overnight.store.spending import Expected
 from tests.unit.cli_night import Night
 
 

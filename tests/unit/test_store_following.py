@@ -14,8 +14,9 @@ from sqlalchemy import Connection, event
 
 from overnight.lifecycle import Event, State
 from overnight.store import loading, names, queue, sorting, spending, tally, views
-from overnight.store.comparison import Expected, compare
+from overnight.store.comparison import compare
 from overnight.store.database import Database, open_database
+from overnight.store.spending import Expected
 from tests.unit.store_walks import DONE, connection, walk
 from tests.unit.test_store_queue import HEADER, Spec, claim, moved
 

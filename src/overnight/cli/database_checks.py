@@ -194,7 +194,7 @@ def _clock(database: Database) -> Iterator[Finding]:
 
 
 def _unknown(database: Database, *, suffix: str) -> Iterator[Finding]:
-    from overnight.cli.resolve import how_to_settle
+    from overnight.cli.advice import how_to_settle
     from overnight.store import views
 
     unknown = [batch for batch in _asked(database, views.all_batches) if batch.unknown]
@@ -225,7 +225,7 @@ def _halted(database: Database, *, suffix: str) -> Iterator[Finding]:
 
 
 def _duplicates(database: Database) -> Iterator[Finding]:
-    from overnight.cli.summary import duplicates
+    from overnight.cli.advice import duplicates
     from overnight.store import views
 
     told = [

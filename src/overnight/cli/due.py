@@ -14,8 +14,8 @@ from overnight.cli.output import count, line
 from overnight.lifecycle import State
 
 if TYPE_CHECKING:
-    from overnight.store.comparison import Expected
     from overnight.store.rows import Batch
+    from overnight.store.spending import Expected
     from overnight.store.writer import Operation
 
 T = TypeVar("T")

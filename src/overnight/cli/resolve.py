@@ -6,7 +6,6 @@ itself, and whatever is not ``unknown`` is left as it is: the same command may b
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,15 +34,6 @@ if TYPE_CHECKING:
 
     from overnight.store.decisions import Resolution
     from overnight.store.writer import Operation
-
-
-def how_to_settle(batches: Sequence[str], suffix: str) -> str:
-    """The command that settles the unknown jobs of ``batches``, as a sentence."""
-    names = "".join(f" --batch {shlex.quote(name)}" for name in batches)
-    return (
-        f"Settle them with `overnight resolve{names}{suffix}` and --resubmit (each may be charged "
-        "twice) or --give-up; or one JOB that you find at the provider with --adopt REQUEST_ID."
-    )
 
 
 @click.command()

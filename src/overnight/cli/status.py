@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from overnight.cli import options
+from overnight.cli.advice import duplicates, how_to_settle, suspects
 from overnight.cli.exits import Exit
 from overnight.cli.output import Output, count, iso, line, local
-from overnight.cli.resolve import how_to_settle
-from overnight.cli.summary import duplicates, suspects
 from overnight.lifecycle import State
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class Busy:
 @options.as_json
 def status(batches: tuple[str, ...], db: str, as_json: bool) -> int:
     """Show each BATCH (all without a name): how many jobs there are, and how many in each state."""
-    from overnight.store import checkup, leases, views
+    from overnight.store import leases, views
     from overnight.store.database import open_database
 
     output = Output(as_json=as_json)
@@ -47,6 +46,8 @@ def status(batches: tuple[str, ...], db: str, as_json: bool) -> int:
         holder = leases.holder(connection, time.time())
         busy = None
         if holder is not None:
+            from overnight.store import checkup
+
             busy = Busy(holder, checkup.last_words(connection, holder.fence))
     for batch in found:
         output.record(fields(batch, busy))

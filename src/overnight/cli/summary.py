@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from overnight.artifacts import pyav
+from overnight.cli.advice import duplicates, how_to_settle, suspects
 from overnight.cli.exits import Exit
 from overnight.cli.output import Output, count, line, size, span
-from overnight.cli.resolve import how_to_settle
 from overnight.lifecycle import State
 
 if TYPE_CHECKING:
@@ -186,31 +185,6 @@ def _unknown(end: End) -> list[str]:
 
 def _duplicates(end: End) -> list[str]:
     return [words for batch in end.scope if (words := duplicates(batch)) is not None]
-
-
-def duplicates(batch: Batch) -> str | None:
-    """How many jobs of the batch may have been charged twice, as a sentence; None without any."""
-    if not batch.possible_duplicates:
-        return None
-    return (
-        f"{line(batch.name)}: {count(batch.possible_duplicates, 'submit')} repeated after an "
-        "uncertain one; each may have been charged twice."
-    )
-
-
-def suspects(scope: Sequence[Batch], suffix: str) -> list[str]:
-    """How many files are not what they should be; and whether anybody has looked."""
-    lines = []
-    odd = sum(batch.suspects for batch in scope)
-    if odd:
-        have = "has" if odd == 1 else "have"
-        lines.append(
-            f"{count(odd, 'job')} {have} a suspect file: home, and not what was asked for. Look at "
-            f"them with: overnight jobs --suspect{suffix}"
-        )
-    if not pyav.is_installed() and any(batch.states[State.SUCCEEDED] for batch in scope):
-        lines.append(f"Files are not decoded, because {pyav.NOT_INSTALLED}: {pyav.HOW_TO_GET}")
-    return lines
 
 
 def _halted(end: End) -> list[str]:

@@ -4,7 +4,6 @@ manifest, and what is expected of those that are still to be submitted. Reads on
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,29 +14,8 @@ from sqlalchemy import Connection, exists, or_, select
 from overnight.lifecycle import UNCOUNTED, State
 from overnight.store import sorting, tally
 from overnight.store.sorting import Sorted, Sorter, Spec
+from overnight.store.spending import NONE, Expected
 from overnight.store.tables import IS_PENDING, attempts, batches, jobs
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """``jobs`` that are to be submitted: ``dollars`` for those with a price, and how many have
-    none."""
-
-    jobs: int = 0
-    dollars: float = 0.0
-    unpriced: int = 0
-
-    @classmethod
-    def of(cls, prices: Iterable[float | None]) -> Expected:
-        """The sum of these, a price a job."""
-        listed = list(prices)
-        known = [price for price in listed if price is not None]
-        return cls(len(listed), math.fsum(known), len(listed) - len(known))
-
-    def __add__(self, other: Expected) -> Expected:
-        return Expected(
-            self.jobs + other.jobs, self.dollars + other.dollars, self.unpriced + other.unpriced
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +25,7 @@ class BlockCount:
 
     new: int = 0
     existing: int = 0
-    to_submit: Expected = Expected()
+    to_submit: Expected = NONE
 
     def __add__(self, other: BlockCount) -> BlockCount:
         return BlockCount(
@@ -72,8 +50,8 @@ class Comparison:
     gone: int
     digest: str
     by_block: Mapping[tuple[str, str], BlockCount]
-    gone_waiting: Expected = Expected()
-    prunable: Expected = Expected()
+    gone_waiting: Expected = NONE
+    prunable: Expected = NONE
     states: Mapping[State, int] = field(default_factory=dict)
 
     @property

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import psutil
 from sqlalchemy import Connection, Row, bindparam, select, update
 
 from overnight import __version__
@@ -45,6 +44,8 @@ class Identity:
 
     @classmethod
     def of_this_process(cls) -> Identity:
+        import psutil
+
         process = psutil.Process()
         return cls(socket.gethostname(), os.getpid(), process.create_time())
 
@@ -163,6 +164,9 @@ def _alive(row: Row[Any], now: float) -> bool:
 
 
 def _process_lives(pid: int, started: float) -> bool:
+    # Imported here: most reads find no worker whose process they would have to look at.
+    import psutil
+
     try:
         process = psutil.Process(pid)
         if abs(process.create_time() - started) >= 1.0:

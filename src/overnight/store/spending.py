@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, or_, select
 
 from overnight.lifecycle import UNCOUNTED
-from overnight.store.comparison import Expected
 from overnight.store.tables import IS_PENDING, attempts, jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """``jobs`` that are to be submitted: ``dollars`` for those with a price, and how many have
+    none."""
+
+    jobs: int = 0
+    dollars: float = 0.0
+    unpriced: int = 0
+
+    @classmethod
+    def of(cls, prices: Iterable[float | None]) -> Expected:
+        """The sum of these, a price a job."""
+        listed = list(prices)
+        known = [price for price in listed if price is not None]
+        return cls(len(listed), math.fsum(known), len(listed) - len(known))
+
+    def __add__(self, other: Expected) -> Expected:
+        return Expected(
+            self.jobs + other.jobs, self.dollars + other.dollars, self.unpriced + other.unpriced
+        )
+
+
+NONE = Expected()
+"""No jobs."""
 
 
 def pending(connection: Connection, batch_ids: Collection[int]) -> dict[int, Expected]:
