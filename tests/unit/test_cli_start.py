@@ -11,6 +11,8 @@ import pytest
 from overnight import __version__
 from overnight.cli import main as entry
 from overnight.cli.exits import Exit
+from overnight.store.database import Database
+from tests.unit.cli_night import fill
 
 HEAVY = ("sqlalchemy", "aiohttp", "httpx", "rich", "pydantic", "yaml", "alembic", "platformdirs")
 
@@ -33,6 +35,39 @@ def test_a_start_without_a_verb_imports_nothing_heavy(arguments: Sequence[str]) 
     done = python("-c", code)
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+NOT_TO_READ = (
+    *[name for name in HEAVY if name != "sqlalchemy"],
+    *("apscheduler", "jinja2", "jsonschema_rs", "psutil"),
+    # SQLAlchemy imports a database's dialect for the mere mention of it in a table.
+    *("sqlalchemy.orm", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.mysql"),
+    *("overnight.engine", "overnight.manifest", "overnight.catalog", "overnight.export"),
+    *("overnight.store.queue", "overnight.store.loading", "overnight.store.writer"),
+)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status"],
+        ["jobs"],
+        ["jobs", "--state", "pending", "--after", "2"],
+        ["jobs", "--json"],
+        ["show", "1"],
+    ],
+)
+def test_a_command_that_reads_imports_nothing_else_that_is_heavy(
+    arguments: Sequence[str], database: Database
+) -> None:
+    fill(database)
+    done = python(
+        "-c",
+        "import sys; from overnight.cli import main\n"
+        f"code = main.run({[*arguments, '--db', str(database)]!r})\n"
+        f"print('LOADED', code, [m for m in {NOT_TO_READ!r} if m in sys.modules])",
+    )
+    assert done.stdout.splitlines()[-1] == "LOADED 0 []"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

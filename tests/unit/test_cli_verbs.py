@@ -148,7 +148,15 @@ def test_people_get_a_page_of_jobs_and_hear_of_the_rest(
     assert run(["jobs"]) == Exit.DONE
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 51
-    assert "50 of 60 jobs" in captured.err
+    assert "50 of 60 jobs; --after 50 goes on" in captured.err
+    assert run(["jobs", "--after", "50"]) == Exit.DONE
+    captured = capsys.readouterr()
+    assert [line.split()[0] for line in captured.out.splitlines()[1:]] == [
+        str(n) for n in range(51, 61)
+    ]
+    assert "10 of 60 jobs; --limit" in captured.err
+    assert run(["jobs", "--json", "--after", "57", "--limit", "2"]) == Exit.DONE
+    assert [one["id"] for one in lines(capsys)] == [58, 59]
 
 
 @pytest.mark.usefixtures("night")

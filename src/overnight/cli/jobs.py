@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,9 @@ PEOPLE_READ = 50
     metavar="N",
     help=f"At most so many; {PEOPLE_READ} unless --json is given, which lists all.",
 )
+@click.option(
+    "--after", type=click.IntRange(min=0), default=0, metavar="ID", help="Only those behind this."
+)
 @options.db
 @options.as_json
 def jobs(
@@ -41,6 +43,7 @@ def jobs(
     tags: tuple[str, ...],
     suspect: bool,
     limit: int | None,
+    after: int,
     db: str,
     as_json: bool,
 ) -> int:
@@ -49,8 +52,6 @@ def jobs(
     from overnight.store.database import open_database
 
     output = Output(as_json=as_json)
-    if limit is None and not as_json:
-        limit = PEOPLE_READ
     with open_database(db) as database, database.reading() as connection:
         found = views.named_batches(connection, batches)
         which = views.Filter(
@@ -65,12 +66,14 @@ def jobs(
             total = sum(batch.suspects for batch in views.with_suspects(connection, found))
         if tags:
             total = views.how_many(connection, which)
-        rows = islice(views.every(connection, which), limit)
         if as_json:
-            for row in rows:
+            for row in views.every(connection, which, after_id=after, limit=limit):
                 output.record(fields(row))
         else:
-            _show(output, list(rows), total)
+            shown = limit or PEOPLE_READ
+            # One more than is shown tells whether there is a next page.
+            rows = views.every(connection, which, after_id=after, limit=shown + 1)
+            _show(output, list(rows), shown, total)
     return Exit.DONE
 
 
@@ -100,10 +103,11 @@ def fields(job: JobRow) -> dict[str, Any]:
     }
 
 
-def _show(output: Output, rows: list[JobRow], total: int) -> None:
+def _show(output: Output, rows: list[JobRow], limit: int, total: int) -> None:
     if not rows:
         output.say("No job fits.")
         return
+    page = rows[:limit]
     output.table(
         ["id", "batch", "key", "state", "attempts", "files, or what is wrong"],
         [
@@ -115,12 +119,15 @@ def _show(output: Output, rows: list[JobRow], total: int) -> None:
                 str(job.attempts),
                 _remark(job),
             ]
-            for job in rows
+            for job in page
         ],
         numbers=["id", "attempts"],
     )
-    if total > len(rows):
-        output.note(f"{len(rows):,} of {count(total, 'job')}; --limit N shows more, --json all.")
+    if total > len(page):
+        following = f" --after {page[-1].id} goes on," if len(rows) > limit else ""
+        output.note(
+            f"{len(page):,} of {count(total, 'job')};{following} --limit N shows more, --json all."
+        )
 
 
 def _remark(job: JobRow) -> str:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from overnight.cli.columns import GAP, cells
 from overnight.providers.redaction import plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.text import Text
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -82,22 +82,16 @@ class Output:
     ) -> None:
         """A table for people; columns in ``numbers`` are set to the right, those in ``whole`` are
         cut last of all."""
-        # Imported late: `--json` and short answers have no use for it.
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-        for place, name in enumerate(columns):
-            widest = max(len(name), *(len(row[place]) for row in rows))
-            table.add_column(
-                name,
-                justify="right" if name in numbers else "left",
-                # On a narrow terminal rich narrows only columns that may wrap: long texts are
-                # cut, ids and states never.
-                no_wrap=widest <= SHORT or name in whole,
-            )
-        for row in rows:
-            table.add_row(*[_cell(text) for text in row])
-        self._draw(table)
+        stream = sys.stderr if self.as_json else sys.stdout
+        terminal = is_terminal(stream)
+        room = _width(stream) if terminal else None
+        head, *body = cells(columns, rows, numbers=numbers, whole=whole, room=room)
+        if terminal:
+            head = [click.style(cell, bold=True) for cell in head]
+            if not os.environ.get("NO_COLOR"):
+                body = [list(map(_coloured, *pair)) for pair in zip(body, rows, strict=True)]
+        lines = [GAP.join(line).rstrip() for line in (head, *body)]
+        click.echo("\n".join(lines), file=stream, color=terminal)
 
     def _draw(self, drawing: RenderableType) -> None:
         """On a terminal within its width; off it nothing is cut, and no colour gets into a file."""
@@ -116,16 +110,28 @@ class Output:
         click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()), file=stream)
 
 
-def _cell(text: str) -> Text:
-    from rich.text import Text
+def _width(stream: TextIO) -> int:
+    """The width of the terminal behind ``stream`` in characters."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or USUAL_WIDTH
+    except OSError:
+        return USUAL_WIDTH
 
-    return Text(text, style=_STYLES.get(text, ""), no_wrap=True, overflow="ellipsis")
+
+USUAL_WIDTH = 80
+"""Characters, where a terminal doesn't tell."""
 
 
-SHORT = 16
-"""Characters up to which a table's column is never cut."""
+def _coloured(cell: str, text: str) -> str:
+    """``cell``, which shows ``text``, in the colour of the state that it names."""
+    colour = _COLOURS.get(text)
+    return cell if colour is None else click.style(cell, fg=colour)
 
-_STYLES = {
+
+_COLOURS = {
     "succeeded": "green",
     "failed": "red",
     "unknown": "yellow",
