@@ -18,7 +18,8 @@ from overnight.cli.output import Output
 from overnight.cli.session import Outcome
 from overnight.engine.report import Ending, JobNotice, Notice, Report, Snapshot
 from overnight.lifecycle import Event, State
-from overnight.store.rows import Batch, JobRow
+from overnight.store.failures import Failure
+from overnight.store.rows import Batch
 
 Capture = pytest.CaptureFixture[str]
 
@@ -217,11 +218,9 @@ def ended(
     return Outcome(Report(ending, reason, left_remote, broken), snapshot({}))
 
 
-def job(number: int, error: str | None) -> JobRow:
-    return JobRow(
-        *(number, "night", f"key{number}", "f" * 64, State.FAILED, 1, f"req-{number}", "m"),
-        *({}, {}, [f"https://cdn/{number}.mp4"], [], error, False, 0.0, 0.0),
-    )
+def job(number: int, error: str | None) -> Failure:
+    url = f"https://cdn/{number}.mp4"
+    return Failure(number, f"key{number}", f"req-{number}", error, [url])
 
 
 def end_of(

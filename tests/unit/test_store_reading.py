@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from overnight.lifecycle import State
-from overnight.store import suspects, views
+from overnight.store import failures, suspects, views
 from overnight.store.database import Database
 from overnight.store.errors import NotFound
 from overnight.store.views import Filter
@@ -73,6 +73,7 @@ READS: dict[str, Callable[[Connection], object]] = {
     "by key": lambda c: views.find(c, "seed7", [1]),
     "by request": lambda c: views.find(c, "req-7"),
     "detail": lambda c: views.detail(c, 7),
+    "failures": lambda c: list(failures.of_batches(c, [1, 2], 5)),
 }
 
 
@@ -135,3 +136,28 @@ def test_a_key_of_two_batches_names_no_job_until_a_batch_is_named(connection: Co
     assert views.find(connection, "seed3", [2]) == JOBS + 4
     with pytest.raises(NotFound, match="no job 'req-3'"):
         views.find(connection, "req-3", [2])
+
+
+def test_failures_are_read_batch_by_batch_with_the_urls_of_their_newest_attempt(
+    database: Database,
+) -> None:
+    fill(database, "first", 3)
+    fill(database, "second", 3)
+    with database.writing() as connection:
+        connection.exec_driver_sql(
+            "UPDATE jobs SET state = 'failed', attempt = 2, error = id || '://' WHERE id != 2"
+        )
+        connection.exec_driver_sql(
+            f"{FILES} SELECT id, column1, column2, 'u' || column1 || column2, NULL "
+            "FROM jobs, (VALUES (1, 0), (2, 1), (2, 0)) WHERE id IN (1, 2, 5)"
+        )
+    with database.reading() as connection:
+        found = list(failures.of_batches(connection, [1, 2], 4))
+        assert [(one.id, one.error, list(one.urls)) for one in found] == [
+            (1, "1://", ["u20", "u21"]),
+            (3, "3://", []),
+            (4, "4://", []),
+            (5, "5://", ["u20", "u21"]),
+        ]
+        assert list(failures.of_batches(connection, [2], 1)) == found[2:3]
+        assert list(failures.of_batches(connection, [], 9)) == []

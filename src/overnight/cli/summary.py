@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from overnight.cli.advice import duplicates, how_to_settle, suspects
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
     from overnight.cli.session import Outcome
     from overnight.engine.report import Ending
     from overnight.store.database import Database
-    from overnight.store.rows import Batch, JobRow
+    from overnight.store.failures import Failure
+    from overnight.store.rows import Batch
 
 GROUPS = 5
 """Reasons for failure that are shown, the most frequent first."""
@@ -95,17 +95,16 @@ def read(
     database: Database, scope: Sequence[Batch], outcome: Outcome | None, again: str, suffix: str
 ) -> End:
     """The end of a run on ``scope``, with the figures that the table has now."""
-    from overnight.store import views
+    from overnight.store import failures, views
 
     with database.reading() as connection:
         fresh = views.named_batches(connection, [batch.name for batch in scope])
         fresh = views.with_suspects(connection, fresh)
-        which = views.Filter([batch.id for batch in fresh], [State.FAILED])
-        failed = islice(views.every(connection, which), READ) if fresh else iter(())
+        failed = failures.of_batches(connection, [batch.id for batch in fresh], READ)
         return End(fresh, outcome, reasons_of(failed), again, suffix)
 
 
-def reasons_of(failed: Iterable[JobRow]) -> list[Reason]:
+def reasons_of(failed: Iterable[Failure]) -> list[Reason]:
     """Why these jobs failed, the most frequent reason first; equal ones are one."""
     reasons: dict[str, Reason] = {}
     for job in failed:
@@ -114,7 +113,7 @@ def reasons_of(failed: Iterable[JobRow]) -> list[Reason]:
     return sorted(reasons.values(), key=lambda reason: -reason.jobs)
 
 
-def _alike(job: JobRow, words: str) -> str:
+def _alike(job: Failure, words: str) -> str:
     """``words`` without what is the job's own, so that one cause is one reason."""
     for own in (job.request_id, job.key, *job.urls):
         if own:

@@ -75,7 +75,10 @@ def plain(text: str, limit: int = _LONGEST) -> str:
     Runs of white space become one space. What a terminal could obey (escapes, direction marks)
     and what a database can't store (lone surrogates) is left out.
     """
-    shown = "".join(" " if c.isspace() else c for c in text[: 8 * limit] if _shows(c))
+    shown = text[: 8 * limit]
+    # Printable as a whole, as most texts are: none of its characters has to be looked at alone.
+    if not shown.isprintable():
+        shown = "".join(" " if c.isspace() else c for c in shown if _shows(c))
     line = " ".join(shown.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
