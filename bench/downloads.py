@@ -15,13 +15,12 @@ import asyncio
 import subprocess
 import sys
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 
 from bench import loopback
 from bench.harness import Aim, Figures, Report, alternate, child, parser, ratio, tell
-from bench.stopwatch import hand_over
+from bench.stopwatch import Stopwatch, hand_over
 from overnight.artifacts.download import Downloader, Fetched
 from overnight.providers.retry_after import retry_after
 from overnight.providers.transport import AiohttpTransport
@@ -34,12 +33,14 @@ def names(files: int) -> list[str]:
     return [f"clip{number}.mp4" for number in range(files)]
 
 
-def throughput(files: int, size: int, seconds: float) -> Figures:
-    """What is told of one round."""
+def throughput(files: int, size: int, watch: Stopwatch) -> Figures:
+    """What is told of one round, which ends now."""
+    taken = watch.figures(files)
     return {
-        "MB/s": files * size / 1e6 / seconds,
-        "files/s": files / seconds,
-        "seconds": seconds,
+        "MB/s": taken["jobs/s"] * size / 1e6,
+        "files/s": taken["jobs/s"],
+        "CPU s/GB": taken["CPU ms/job"] / 1e3 / (size / 1e9),
+        "seconds": taken["seconds"],
     }
 
 
@@ -59,11 +60,11 @@ async def fetch(origin: str, files: int, size: int, at_once: int, folder: Path) 
                 raise RuntimeError(f"{name} did not come home: {outcome}")
             await downloader.settle(outcome)
 
-    began = time.perf_counter()
+    watch = Stopwatch()
     await asyncio.gather(*(one(name) for name in names(files)))
-    seconds = time.perf_counter() - began
+    figures = throughput(files, size, watch)
     await downloader.aclose()
-    return throughput(files, size, seconds)
+    return figures
 
 
 def curl(origin: str, files: int, size: int, at_once: int) -> Figures:
@@ -75,19 +76,19 @@ def curl(origin: str, files: int, size: int, at_once: int) -> Figures:
             for part in ("-o", str(Path(folder) / name), f"{origin}/files/{name}")
         ]
         command = ["curl", "--silent", "--fail", "--parallel", "--parallel-max", str(at_once)]
-        began = time.perf_counter()
+        watch = Stopwatch()
         subprocess.run([*command, *wanted], check=True)  # noqa: S603 - our own arguments
-        seconds = time.perf_counter() - began
+        figures = throughput(files, size, watch)
         if any((Path(folder) / name).stat().st_size != size for name in names(files)):
             raise RuntimeError("curl left files that are not whole")
-    return throughput(files, size, seconds)
+    return figures
 
 
 def measure(asked: argparse.Namespace) -> Report:
     """Large files and small ones, by both."""
     large = asked.megabytes * 1_000_000
     settings = {"at once": asked.at_once, "rounds": asked.rounds}
-    report = Report("downloads", settings, ("MB/s", "files/s", "seconds"))
+    report = Report("downloads", settings, ("MB/s", "files/s", "CPU s/GB", "seconds"))
     for size, files in ((large, asked.files), (SMALL, asked.small_files)):
         what = f"{files} files of {size / 1e6:.3g} MB"
         with loopback.running(file_bytes=size) as server:

@@ -284,10 +284,10 @@ async def test_a_full_disk_gets_its_room_back(
     async with serving(plan=[Answer(cut=HALF, hangs=True)]) as (server, downloader):
         written = Part.write
 
-        def write(part: Part, block: bytes) -> None:
+        def write(part: Part, *pieces: bytes) -> None:
             if part.bytes > HALF // 2:
                 raise OSError(28, "No space left on device")
-            written(part, block)
+            written(part, *pieces)
 
         monkeypatch.setattr(Part, "write", write)
         outcome = await downloader.fetch(server.base, tmp_path / "a.mp4")

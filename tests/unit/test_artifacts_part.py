@@ -25,6 +25,15 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.parametrize("size", [7, 600, 100_000])
+def test_pieces_are_written_in_their_order_whether_few_or_many(tmp_path: Path, size: int) -> None:
+    part = Part(tmp_path / "clip.mp4")
+    part.open()
+    part.write(*(DATA[start : start + size] for start in range(0, len(DATA), size)))
+    assert (part.bytes, part.sha256) == (len(DATA), hashlib.sha256(DATA).hexdigest())
+    assert part.publish().read_bytes() == DATA
+
+
 def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "clip.mp4"
     part = Part(target)

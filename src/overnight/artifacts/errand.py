@@ -8,7 +8,6 @@ a range, or answers with other bytes, costs a new start and never a wrong file.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 from collections.abc import Callable
 from functools import partial
@@ -29,8 +28,9 @@ from overnight.artifacts.outcomes import (
     Unfetchable,
 )
 from overnight.artifacts.part import Part, PartBusyError, Version
+from overnight.artifacts.sink import PageError, Sink
 from overnight.artifacts.wire import Wire
-from overnight.artifacts.writers import Writers, settled
+from overnight.artifacts.writers import Writers
 
 Target = Path | Callable[[str | None], Path]
 """Where the file goes; a function is given the answer's Content-Type and says where."""
@@ -41,7 +41,6 @@ Progress = Callable[[int, int | None], None]
 Judge = Callable[[httpx.Response, str, bool], Trouble | None]
 """What an answer's head says against it; told the address, and whether a part was asked for."""
 
-_BLOCK = 256 * 1024
 OVERLAP = 4096
 """Bytes that are asked for once more when a download goes on, to be compared."""
 _ROUNDS = 20
@@ -57,55 +56,6 @@ class _CutError(Exception):
 
 class _LieError(Exception):
     """The answer is not the rest of what is here, though that was asked for."""
-
-
-class _PageError(Exception):
-    """The answer is no file. The message says what it is."""
-
-
-class _Sink:
-    """Gathers what comes in pieces, and writes it in blocks; the next one is gathered meanwhile.
-
-    Reading must not wait for long: when the other side hangs up, what nobody has read is lost.
-    """
-
-    def __init__(self, writers: Writers, part: Part, *, may_be_page: bool) -> None:
-        self._writers = writers
-        self._part = part
-        self._may_be_page = may_be_page
-        self._gathered = bytearray()
-        self._writing: asyncio.Future[None] | None = None
-
-    async def take(self, piece: bytes) -> bool:
-        """Take a piece; True when a block has been written. Raises :class:`_PageError`."""
-        self._gathered += piece
-        written = False
-        while len(self._gathered) >= _BLOCK:
-            written = await self._write() or written
-        return written
-
-    async def drain(self) -> None:
-        """Write everything, and wait for it. Raises :class:`_PageError`."""
-        while self._gathered:
-            await self._write()
-        if self._writing is not None:
-            await asyncio.shield(self._writing)
-
-    async def settle(self) -> None:
-        """Wait until the part is not written any more, whatever came of it."""
-        await settled(self._writing)
-
-    async def _write(self) -> bool:
-        if self._may_be_page and heads.is_page(bytes(self._gathered[: heads.START])):
-            raise _PageError("the server sent a web page in place of a file")
-        self._may_be_page = False
-        written = self._writing is not None
-        if self._writing is not None:
-            await asyncio.shield(self._writing)
-        block = bytes(self._gathered[:_BLOCK])
-        del self._gathered[:_BLOCK]
-        self._writing = self._writers.start(partial(self._part.write, block))
-        return written
 
 
 class Errand:
@@ -216,7 +166,7 @@ class Errand:
             if part.version is not None and part.bytes > before:
                 return None
             return TryAgain(str(exc) or type(exc).__name__)
-        except _PageError as exc:
+        except PageError as exc:
             return Expired(str(exc))
         return await self._finish(part, response)
 
@@ -224,12 +174,13 @@ class Errand:
         """Write the body; what had come before a cut is written too."""
         goes_on = bool(tail)
         total = part.version.total if part.version is not None else heads.length(response)
-        sink = _Sink(self._writers, part, may_be_page=not goes_on)
+        sink = Sink(
+            self._writers, part, lambda: self._tell(part.bytes, total), may_be_page=not goes_on
+        )
         try:
             async for piece in response.aiter_bytes():
                 block, tail = _after(tail, piece)
-                if await sink.take(block):
-                    self._tell(part.bytes, total)
+                await sink.take(block)
         except httpx.RequestError:
             await sink.drain()
             raise
@@ -237,13 +188,12 @@ class Errand:
             await sink.drain()
         finally:
             await sink.settle()
-        self._tell(part.bytes, total)
         if goes_on:
             _require_rest(part, total)
         elif total is not None and response.num_bytes_downloaded != total:
             raise _CutError(f"{response.num_bytes_downloaded} of {total} bytes came")
         elif not part.bytes:
-            raise _PageError("the server sent an empty file")
+            raise PageError("the server sent an empty file")
 
     async def _finish(self, part: Part, response: httpx.Response) -> Fetched | None:
         """Give it its name; None when it is damaged and is to be fetched once more."""

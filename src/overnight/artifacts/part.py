@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -32,6 +33,8 @@ import psutil
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _BLOCK = 1024 * 1024
+_LOOSE = 16
+"""Pieces up to which each is written by itself; a slow line brings small ones, and many."""
 
 
 PARTS = 8
@@ -109,14 +112,18 @@ class Part:
         length = min(length, self.bytes)
         return os.pread(self._file.fileno(), length, self.bytes - length)
 
-    def write(self, block: bytes) -> None:
-        """Append ``block``, all of it."""
+    def write(self, *pieces: bytes) -> None:
+        """Append ``pieces``, all of each."""
         assert self._file is not None
-        left = memoryview(block)
-        while left:
-            left = left[self._file.write(left) :]
-        self._digest.update(block)
-        self.bytes += len(block)
+        if len(pieces) > _LOOSE:
+            pieces = (b"".join(pieces),)
+        for piece in pieces:
+            left = memoryview(piece)
+            while left:
+                left = left[self._file.write(left) :]
+            self._digest.update(piece)
+            _begin_flush(self._file, self.bytes, len(piece))
+            self.bytes += len(piece)
 
     def publish(self) -> Path:
         """Make it durable under its own name, and say which name that became.
@@ -334,6 +341,15 @@ def _give_name(part: Path, path: Path) -> bool:
             return False
         part.rename(path)
     return True
+
+
+def _begin_flush(file: FileIO, start: int, length: int) -> None:
+    """Let what was just written be on its way to the disk, so that the flush at the end of the
+    file finds little left to wait for. Advice only: nothing relies on it."""
+    if sys.platform == "linux":
+        # Linux starts to write such pages out, and drops only those that are on the disk already.
+        with suppress(OSError):
+            os.posix_fadvise(file.fileno(), start, length, os.POSIX_FADV_DONTNEED)
 
 
 def _sync_folder(folder: Path) -> None:
