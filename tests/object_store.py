@@ -24,12 +24,15 @@ _CORS = [("Content-Length", "0")]
 @dataclass
 class ObjectStore:
     """The server. ``puts`` are the paths that were to be written, in order; ``refuse`` answers the
-    next so many of them with 503; what ends with ``holds`` waits until :meth:`let_go`."""
+    next so many of them with ``refusal``; what ends with ``holds`` waits until :meth:`let_go`; and
+    what an object is said to be is not kept with ``forgets``."""
 
     app: App
     port: int = 0
     puts: list[str] = field(default_factory=list)
     refuse: int = 0
+    refusal: str = "503 Slow Down"
+    forgets: bool = False
     holds: str | None = None
     held: threading.Event = field(default_factory=threading.Event)
     free: threading.Event = field(default_factory=threading.Event)
@@ -43,8 +46,11 @@ class ObjectStore:
                 self.free.wait(60)
             if self.refuse > 0:
                 self.refuse -= 1
-                start("503 Slow Down", _CORS)
+                start(self.refusal, _CORS)
                 return []
+            if self.forgets:
+                for name in [name for name in environ if name.startswith("HTTP_X_AMZ_META_")]:
+                    del environ[name]
         return self.app(environ, start)
 
     @property

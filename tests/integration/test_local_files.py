@@ -172,12 +172,22 @@ async def test_a_missing_file_fails_its_jobs_and_can_be_put_back(
     assert desk.night.states == {State.SUCCEEDED: 2}
 
 
-async def test_a_store_that_turns_the_user_away_ends_the_run_and_fails_nothing(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (403, "turned the upload away"),
+        (400, "whether the AWS credentials have expired"),
+        (301, "the bucket's region"),
+    ],
+)
+async def test_a_store_that_turns_the_user_away_ends_the_run_and_fails_nothing(
+    desk: Desk, status: int, words: str
+) -> None:
     desk.load(5)
-    desk.s3.refuses = 403
+    desk.s3.refuses = status
     report = await desk.night.run(desk.emulator, publisher=desk.publisher)
     assert report.ending is Ending.REFUSED
-    assert "turned the upload away" in str(report.reason)
+    assert words in str(report.reason)
     assert desk.night.states == {State.PENDING: 5}
     assert desk.emulator.ledger.accepted == []
     desk.s3.refuses = None

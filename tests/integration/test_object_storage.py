@@ -193,6 +193,44 @@ async def test_a_store_in_trouble_is_waited_for(
     assert len(objects.emulator.ledger.accepted) == 2
 
 
+async def test_a_store_that_keeps_no_words_about_an_object_gets_each_file_once(
+    objects: Objects,
+) -> None:
+    objects.store.forgets = True
+    await objects.night(2, name="{{ seed }}")
+    assert objects.store.clips() == ["clips/1.mp4", "clips/2.mp4"]
+    assert {path for path in objects.store.puts if path.endswith(".mp4")} == {
+        "/night/clips/1.mp4",
+        "/night/clips/2.mp4",
+    }
+    assert (await objects.verify())["whole"] == 2
+
+
+async def test_a_name_that_is_refused_and_not_taken_is_tried_again(objects: Objects) -> None:
+    """S3 answers 409 while another call for the same name is under way."""
+    objects.store.refusal = "409 Conflict"
+    await objects.night(1, refuse=3, name="{{ seed }}")
+    assert objects.store.clips() == ["clips/1.mp4"]
+    objects.require_whole()
+
+
+@pytest.mark.parametrize(
+    ("refusal", "passes", "words"),
+    [
+        ("400 Bad Request", False, "whether AWS_ACCESS_KEY_ID"),
+        ("301 Moved Permanently", False, "region"),
+        ("409 Conflict", True, "try again later"),
+    ],
+)
+def test_a_refusal_says_what_to_do_about_it(
+    store: ObjectStore, refusal: str, passes: bool, words: str
+) -> None:
+    store.refusal, store.refuse = refusal, 1
+    with pytest.raises(BucketError, match=words) as caught:
+        store.bucket.replace("a", b"a", "text/plain")
+    assert caught.value.passes is passes
+
+
 # --- verify ---------------------------------------------------------------------------------------
 
 

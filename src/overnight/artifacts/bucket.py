@@ -34,6 +34,8 @@ RETRIES = 4
 _SHA256 = "sha256"
 _ADDRESS = re.compile(r"(s3|gs|az)://([^/]+)(?:/(.*))?", re.DOTALL)
 _STATUS = re.compile(r"status code: (\d{3})")
+_PASSING = frozenset({408, 409, 425, 429})
+"""Refusals that the same call may not meet a little later."""
 _KINDS = {"s3": "bucket", "gs": "bucket", "az": "container"}
 _HINTS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION",
@@ -110,11 +112,15 @@ class Bucket:
             if self.look(key) is not None:
                 return False
             how = {"use_multipart": True}
-        try:
-            self._put(lambda: obstore.put(self._store, key, content, attributes=attributes, **how))
-        except obstore.exceptions.AlreadyExistsError:
-            return False
-        return True
+
+        def put() -> bool:
+            try:
+                obstore.put(self._store, key, content, attributes=attributes, **how)
+            except obstore.exceptions.AlreadyExistsError:
+                return False
+            return True
+
+        return self._put(put)
 
     def replace(self, key: str, content: bytes, media_type: str) -> None:
         """Put ``content`` under ``key``, whatever stood there."""
@@ -165,9 +171,17 @@ class Bucket:
         while (page := self._asked(lambda: next(pages, None))) is not None:
             yield [meta["path"] for meta in page]
 
-    def _put(self, call: Callable[[], object]) -> None:
+    def holds(self, key: str, wanted: Found) -> bool:
+        """Whether the object under ``key`` is the one that is ``wanted``. It is read only where it
+        has the right size and nothing says its SHA-256: not every store keeps what it is told."""
+        found = self.look(key)
+        if found is None or found.sha256 is not None or found.bytes != wanted.bytes:
+            return found == wanted
+        return self._unless_missing(lambda: self.sha256(key)) == wanted.sha256
+
+    def _put(self, call: Callable[[], T]) -> T:
         try:
-            self._asked(call)
+            return self._asked(call)
         except FileNotFoundError:
             # Nothing but the bucket itself can be missing where something is written.
             raise BucketError(self._no_bucket()) from None
@@ -186,8 +200,6 @@ class Bucket:
             return call()
         except ImportError as error:
             raise BucketError(NOT_INSTALLED) from error
-        except exceptions.AlreadyExistsError:
-            raise
         except FileNotFoundError as error:
             if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
                 raise BucketError(self._no_bucket()) from None
@@ -204,8 +216,7 @@ class Bucket:
         from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
         said, where, hint = str(error), str(self._address), _HINTS[self._address.scheme]
-        status = _STATUS.search(said)
-        code = int(status[1]) if status else None
+        code = status(error)
         if _lacks_credentials(said):
             return BucketError(
                 f"Nothing says who you are to {where}: set {hint}, then run this again."
@@ -217,13 +228,29 @@ class Bucket:
                 f"The store refuses access to {where}: check {hint}, and the rights to read and "
                 "write there, then run this again."
             )
-        if code is not None and code < 500 and code not in (408, 409, 425, 429):
+        if is_final(code):
             return BucketError(
-                f"The store answers {code} for {where}: check its name, region and endpoint, then "
-                "run this again."
+                f"The store answers {code} for {where}: check its name, region and endpoint, and "
+                f"whether {hint} are still good, then run this again."
             )
         what = "does not answer" if code is None else f"answers {code}"
         return BucketError(f"The store of {where} {what}: try again later.", passes=True)
+
+
+def status(error: Exception) -> int | None:
+    """The HTTP status that an error of obstore's tells of, where it does."""
+    said = str(error)
+    found = _STATUS.search(said)
+    if found is None:
+        # Amazon's way to say that a bucket is in another region; obstore leaves the number out.
+        return 301 if "redirect without LOCATION" in said else None
+    return int(found[1])
+
+
+def is_final(code: int | None) -> bool:
+    """Whether a refusal with this HTTP status will go on until somebody does something. An expired
+    token is among them: S3 answers it with 400."""
+    return code is not None and code < 500 and code not in _PASSING
 
 
 def _lacks_credentials(said: str) -> bool:

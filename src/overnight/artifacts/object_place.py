@@ -140,7 +140,7 @@ class ObjectPlace:
         address = Address.parse(recorded.location)
         if address is None or (address.scheme, address.bucket) != self._ours:
             return False
-        return self._bucket.look(address.key) == Found(recorded.bytes, recorded.sha256)
+        return self._bucket.holds(address.key, Found(recorded.bytes, recorded.sha256))
 
     def _deliver(self, fetched: Fetched) -> Address:
         """Put a whole file under its key, or under the next one that is free."""
@@ -149,11 +149,14 @@ class ObjectPlace:
         path = PurePosixPath(meant.key)
         key = meant.key
         while not self._created(key, fetched):
-            if self._bucket.look(key) == wanted:
+            if self._bucket.holds(key, wanted):
                 return replace(meant, key=key)  # it came before, and a crash before its record
+            if self._bucket.look(key) is None:
+                # Another name would be refused as this one was, and the next one, without an end.
+                raise BucketError(f"{replace(meant, key=key)} can't be written now.", passes=True)
             number += 1
             key = str(path.with_name(f"{path.stem}~{number}{path.suffix}"))
-        if self._bucket.look(key) != wanted:
+        if not self._bucket.holds(key, wanted):
             raise BucketError(f"{replace(meant, key=key)} is not what was put there.", passes=True)
         return replace(meant, key=key)
 

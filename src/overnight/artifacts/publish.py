@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overnight.artifacts import aws
+from overnight.artifacts.bucket import is_final, status
 from overnight.assets import pictures
 from overnight.assets.local import unreadable
 from overnight.assets.pictures import PictureProblem
@@ -230,6 +231,11 @@ def _trouble(url: str, error: Exception, *, has_keys: bool = True) -> StoreTroub
         )
     if isinstance(error, FileNotFoundError):
         return StoreRefused(f"There is no such bucket: {url}. Make it, or correct assets.store.")
+    if is_final(code := status(error)):
+        return StoreRefused(
+            f"The store {url} answers {code}. Check the bucket's region and the endpoint, and "
+            "whether the AWS credentials have expired."
+        )
     if has_keys:
         return StoreTrouble(f"The store {url} could not be reached, or gave no proper answer.")
     return StoreTrouble(
