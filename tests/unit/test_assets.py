@@ -114,6 +114,27 @@ def test_one_that_moves_is_left_alone(tmp_path: Path) -> None:
     assert local.look(path).reference(64).max_side is None
 
 
+def test_a_phone_s_photo_with_a_second_picture_behind_it_is_scaled_like_any(tmp_path: Path) -> None:
+    photo, depth = Image.new("RGB", (200, 100), "red"), Image.new("RGB", (50, 25))
+    path = tmp_path / "photo.jpg"
+    photo.save(path, "MPO", save_all=True, append_images=[depth])
+    reference = local.look(path).reference(64)
+    assert (reference.max_side, reference.suffix) == (64, ".jpg")
+    with Image.open(io.BytesIO(pictures.scaled(path.read_bytes(), 64))) as scaled:
+        assert (scaled.format, scaled.size) == ("JPEG", (64, 32))
+
+
+def test_a_picture_that_nobody_here_can_measure_is_not_sent_as_if_it_were_scaled(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "photo.heic"
+    path.write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(100))
+    found = local.look(path)
+    assert found.reference().suffix == ".heic"
+    with pytest.raises(LocalFileProblem, match="a heic picture that can't be read here"):
+        found.reference(64)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_a_cut_picture_is_told(kind: str, tmp_path: Path) -> None:
     noise = Image.effect_noise((200, 200), 80)

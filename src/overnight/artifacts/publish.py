@@ -188,8 +188,8 @@ def content(source: Source) -> bytes:
         found = path.read_bytes()
     except FileNotFoundError:
         raise FileLost(
-            f"The file {path} is not there any more. Put it back and retry the job, or load the "
-            "manifest again."
+            f"The file {path} is not there any more. Put it back, or load the manifest with the "
+            "place where it is now; then retry the job."
         ) from None
     except (OSError, ValueError):
         raise FileLost(f"{path} {unreadable(path)}. Check its permissions.") from None

@@ -26,7 +26,7 @@ class LocalFileProblem(Exception):
 @dataclass(frozen=True, slots=True)
 class LocalFile:
     """A file as it was when it was looked at. ``path`` is absolute, ``size`` in bytes;
-    ``longest_side`` in pixels, None where nobody knows it."""
+    ``longest_side`` in pixels: 0 of a picture that moves, None where nobody knows it."""
 
     path: Path
     size: int
@@ -36,9 +36,16 @@ class LocalFile:
 
     def reference(self, max_side: int | None = None) -> Reference:
         """What a job calls it. ``max_side`` is the most pixels that a side of a picture may have;
-        a smaller picture is sent as it is."""
-        if max_side is None or self.longest_side is None or self.longest_side <= max_side:
-            return Reference(self.sha256, self.kind.suffix)
+        a smaller picture is sent as it is, and so is one that moves. Raises
+        :class:`LocalFileProblem` for one that can't be measured."""
+        as_it_is = Reference(self.sha256, self.kind.suffix)
+        if max_side is None:
+            return as_it_is
+        if self.longest_side is None:
+            what = f"is a {self.kind.suffix[1:]} picture that can't be read here, and so not scaled"
+            raise LocalFileProblem(what, "save it as a PNG or a JPEG, or leave out assets.fit")
+        if self.longest_side <= max_side:
+            return as_it_is
         kind = self.kind if self.kind == kinds.JPEG else kinds.PNG
         return Reference(self.sha256, kind.suffix, max_side)
 

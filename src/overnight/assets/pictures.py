@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 HOW_TO_GET = 'pip install "overnight[fit]"'
 
 _JPEG_QUALITY = 95
+_JPEGS = frozenset({"JPEG", "MPO"})
+"""Phones write MPO: a JPEG with a second picture behind it (depth, brightness), not one that moves.
+Its name, its first bytes and its first picture are those of a JPEG."""
 _PLAIN_MODES = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
 
 
@@ -31,8 +34,9 @@ def is_installed() -> bool:
 def longest_side(path: Path) -> int | None:
     """The longer side of a picture in pixels, after its whole content was read once.
 
-    None for one that moves, and for a kind of picture that Pillow does not read. Raises
-    :class:`PictureProblem` for one that is cut off or damaged, or too large to be taken apart.
+    0 for one that moves, which is never scaled; None for a kind of picture that Pillow does not
+    read. Raises :class:`PictureProblem` for one that is cut off or damaged, or too large to be
+    taken apart.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -43,13 +47,13 @@ def longest_side(path: Path) -> int | None:
             return None
         with image:
             longest = max(image.size)
-            moves = getattr(image, "n_frames", 1) > 1
+            moves = image.format not in _JPEGS and getattr(image, "n_frames", 1) > 1
             if image.format == "PNG":
                 image.verify()  # every chunk has a checksum, which is faster than to decode it
             else:
                 image.draft("L", (1, 1))  # a JPEG is read whole, and decoded at an eighth
                 image.load()
-    return None if moves else longest
+    return 0 if moves else longest
 
 
 def scaled(content: bytes, max_side: int) -> bytes:
@@ -60,7 +64,7 @@ def scaled(content: bytes, max_side: int) -> bytes:
     out = io.BytesIO()
     with _readable(), Image.open(io.BytesIO(content)) as opened:
         profile = opened.info.get("icc_profile")
-        is_jpeg = opened.format == "JPEG"
+        is_jpeg = opened.format in _JPEGS
         image = _plain(ImageOps.exif_transpose(opened))
         factor = max_side / max(image.size)
         size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
