@@ -236,6 +236,7 @@ def test_settings_are_read_and_kept(bench: Bench) -> None:
         ("s3://bucket", "assets must be a mapping"),
         ("{store: https://bucket}", "a bucket, such as s3://bucket/prefix"),
         ("{store: 's3://user:password@bucket/x'}", "a bucket, such as"),
+        ("{store: s3://bucket/in/../out}", "a bucket, such as"),
         ("{store: s3://bucket, presign: 8d}", "at most 7d"),
         ("{store: s3://bucket, presign: 30}", "a time with its unit"),
         ("{store: s3://bucket, data_uri: true}", "no use beside data_uri"),

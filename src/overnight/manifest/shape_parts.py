@@ -18,8 +18,9 @@ from pydantic_core import PydanticCustomError
 from overnight.manifest import amounts
 from overnight.manifest.amounts import AmountProblem
 
-STORE = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()-]+)*/?$"
-"""A bucket and a prefix, in the characters that need no escaping in a URL."""
+STORE = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_*'()-][A-Za-z0-9!_.*'()-]*)*/?$"
+"""A bucket and a prefix, in the characters that need no escaping in a URL. No part of it begins
+with a dot: ``..`` means nothing to a store."""
 PUBLIC_BASE = r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9!_.*'()%~-]+)*/?$"
 """An address without a query, to which a file's name is added."""
 
