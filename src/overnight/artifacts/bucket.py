@@ -217,7 +217,7 @@ class Bucket:
 
         said, where, hint = str(error), str(self._address), _HINTS[self._address.scheme]
         code = status(error)
-        if _lacks_credentials(said):
+        if lacks_credentials(said):
             return BucketError(
                 f"Nothing says who you are to {where}: set {hint}, then run this again."
             )
@@ -253,7 +253,7 @@ def is_final(code: int | None) -> bool:
     return code is not None and code < 500 and code not in _PASSING
 
 
-def _lacks_credentials(said: str) -> bool:
+def lacks_credentials(said: str) -> bool:
     """Whether obstore went to ask the machine it runs on, for want of anything else."""
     asked = ("169.254.169.254", "metadata.google.internal", "MissingAccount", "MissingCredential")
     return any(word in said for word in asked)

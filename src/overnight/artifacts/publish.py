@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overnight.artifacts import aws
-from overnight.artifacts.bucket import is_final, status
+from overnight.artifacts.bucket import is_final, lacks_credentials, status
 from overnight.assets import pictures
 from overnight.assets.local import unreadable
 from overnight.assets.pictures import PictureProblem
@@ -224,6 +224,11 @@ def _trouble(url: str, error: Exception, *, has_keys: bool = True) -> StoreTroub
     signatures."""
     from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
+    if not has_keys and lacks_credentials(str(error)):
+        return StoreRefused(
+            f"The store {url} can't be used: there are no AWS keys in the environment or the "
+            "profile, and this machine has no role of its own."
+        )
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         return StoreRefused(
             f"The store {url} turned the upload away. Check the AWS credentials in the "
@@ -236,9 +241,4 @@ def _trouble(url: str, error: Exception, *, has_keys: bool = True) -> StoreTroub
             f"The store {url} answers {code}. Check the bucket's region and the endpoint, and "
             "whether the AWS credentials have expired."
         )
-    if has_keys:
-        return StoreTrouble(f"The store {url} could not be reached, or gave no proper answer.")
-    return StoreTrouble(
-        f"The store {url} can't be used: there are no AWS keys in the environment or the profile, "
-        "and this machine has no role of its own."
-    )
+    return StoreTrouble(f"The store {url} could not be reached, or gave no proper answer.")
