@@ -27,6 +27,7 @@ from overnight.export.rows import COLUMNS
 from overnight.store.database import Database, open_database
 from tests.integration.cli_shell import Shell
 from tests.unit.export_batch import MODEL, Spec, clip, failed, fill
+from tests.unit.test_manifest_localfiles import picture
 
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -35,6 +36,7 @@ OFFLINE = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
 SPLIT = ("--split", "train=0.7,test=0.3")
+EXAMPLE = "RunComfy_examples_1235_1.png"
 
 
 @pytest.fixture(scope="module")
@@ -307,6 +309,45 @@ def test_failures_are_rows_of_a_manifest_that_makes_the_same_jobs(
     assert [dict(sorted(spec.inputs.items())) for spec in specs] == [
         dict(sorted(inputs.items())) for inputs in wanted
     ]
+
+
+async def test_failures_with_local_files_are_rows_that_make_the_same_jobs(tmp_path: Path) -> None:
+    """Also where the new manifest is in another folder, and the picture was moved meanwhile."""
+    refs = tmp_path / "refs"
+    refs.mkdir()
+    (refs / "anna.png").write_bytes(picture())
+    async with Emulator(
+        Settings(slots=2, media="clip", fetch_inputs=True), faults=["submit:job-fails@2x,after=1"]
+    ) as emulator:
+        shell = Shell(tmp_path, emulator)
+        shell.manifest(3, attempts=1)
+        text = (tmp_path / "jobs.yaml").read_text().replace(EXAMPLE, "refs/anna.png")
+        (tmp_path / "jobs.yaml").write_text(f"{text}\nassets: {{data_uri: true}}\n")
+        assert (await shell.run("run", "jobs.yaml", "--yes")).code == Exit.JOBS_FAILED
+        (refs / "anna.png").rename(refs / "hanna.png")
+        (tmp_path / "jobs.yaml").write_text(
+            (tmp_path / "jobs.yaml").read_text().replace("anna.png", "hanna.png")
+        )
+        assert (await shell.run("load", "jobs.yaml")).code == Exit.DONE
+        chosen = ("--where", 'image == "refs/hanna.png"')
+        done = await shell.run("export", "--to", "set", "--format", "jsonl", *chosen)
+        assert done.code == Exit.DONE, done
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "elsewhere" / "again.yaml").write_text(
+            f"version: 1\nname: night\nmodel: {MODEL}\nrows: {{file: ../set/failures.jsonl}}\n"
+            "assets: {data_uri: true}\n"
+        )
+        again = await shell.run("load", "elsewhere/again.yaml", "--dry-run", "--json")
+        [said] = again.objects
+        assert (said["existing"], said["new"]) == (2, 0)
+    rows = [
+        json.loads(line) for line in (tmp_path / "set" / "failures.jsonl").read_text().splitlines()
+    ]
+    assert {row["image"] for row in rows} == {str(refs / "hanna.png")}
+    [sample] = [
+        json.loads(line) for line in (tmp_path / "set" / "train.jsonl").read_text().splitlines()
+    ]
+    assert sample["inputs"]["image"] == sample["input_image"] == "refs/hanna.png"
 
 
 @pytest.mark.usefixtures("night")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from overnight.export.rows import shown_inputs
 from overnight.lifecycle import State
-from overnight.store import exporting, views
+from overnight.store import assets, exporting, views
 from overnight.store.database import Database
 from overnight.store.errors import DatabaseUnusable
 from overnight.store.exporting_sqlite import DatasetFile
@@ -97,3 +98,27 @@ def test_an_attempt_needs_its_job(tmp_path: Path) -> None:
     wrong = pytest.raises(sqlite3.IntegrityError)
     with DatasetFile(tmp_path / "one.db", {"key": "TEXT"}) as file, wrong:
         file.add_attempt(7, {"number": 1, "intent_at": "2026-01-01"})
+
+
+def test_local_files_are_told_where_they_were_seen_and_kept_as_they_are_where_nobody_knows(
+    database: Database,
+) -> None:
+    inside, outside, lost = (f"asset:{digit * 64}.png" for digit in "abc")
+    inputs = {"image": inside, "images": [outside, lost, "https://host/a.png"]}
+    fill(database, [clip(1, inputs=inputs)])
+    with database.writing() as connection:
+        seen = {inside: "/m/refs/anna.png", outside: "/else/boris.png"}
+        assets.keep(
+            connection,
+            [
+                assets.Asset(reference.removeprefix("asset:"), path, 1, "image/png")
+                for reference, path in seen.items()
+            ],
+        )
+    [job] = everything(database)
+    assert job.inputs == inputs
+    assert job.local == seen
+    assert shown_inputs(job) == {
+        "image": "refs/anna.png",
+        "images": ["/else/boris.png", lost, "https://host/a.png"],
+    }

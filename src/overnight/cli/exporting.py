@@ -89,11 +89,12 @@ class Where:
         raise UserError(f'--where uses "{name}", and no job has such a value. {hint}')
 
     def _values(self, job: ExportJob) -> dict[str, Any]:
-        short = {
-            self._words.short(job.model, raw) or raw: value for raw, value in job.inputs.items()
-        }
+        from overnight.export.rows import shown_inputs
+
+        inputs = shown_inputs(job)
+        short = {self._words.short(job.model, raw) or raw: value for raw, value in inputs.items()}
         own = {name: getattr(job, field) for name, field in FIELDS.items()}
-        return {**job.variables, **job.inputs, **short, **own, "tags": list(job.tags)}
+        return {**job.variables, **inputs, **short, **own, "tags": list(job.tags)}
 
 
 FIELDS: Mapping[str, str] = {

@@ -19,7 +19,8 @@ class Entry:
     """``row`` holds the columns, ``file`` the record of the file (None for a job without one).
 
     ``left_out`` is a reason of :mod:`overnight.export.report`; None makes it a sample. ``given``
-    are a failed job's inputs under names that a manifest takes. ``split`` and ``name`` (its file's
+    are a failed job's inputs, local files by their absolute paths; once it has been placed, under
+    names that a manifest takes. ``split`` and ``name`` (its file's
     name in the data set) are empty until it has been placed.
     """
 

@@ -1,8 +1,9 @@
 """``failures.jsonl`` and ``left-out.jsonl``: what is not in the data set, one line each.
 
 A line of ``failures.jsonl`` holds a failed or unknown job's inputs under names that a manifest
-takes, so the file can be a manifest's ``rows`` as it stands; what else is known of the job begins
-with ``job_``. ``left-out.jsonl`` names files that should have been in the data set.
+takes, so the file can be a manifest's ``rows`` as it stands. Local files are there by absolute
+paths, because a manifest counts others from its own folder, which may be any. What else is known of
+the job begins with ``job_``. ``left-out.jsonl`` names files that should have been in the data set.
 """
 
 from __future__ import annotations

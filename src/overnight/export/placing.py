@@ -51,7 +51,7 @@ class Placing:
         row["inputs"] = self._names.columns(model, sent)
         row["input_image"] = self._names.image(model, sent)
         if entry.left_out is not None:
-            entry.given = self._names.manifest(model, sent)
+            entry.given = self._names.manifest(model, entry.given)
 
     def _bring(self, entry: Entry, suffix: str) -> None:
         assert entry.file is not None

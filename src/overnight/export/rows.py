@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
+from overnight.assets.reference import replaced
 from overnight.catalog.aliases import without_nodes
 from overnight.export.columns import FLOAT, INT, TEXT, TEXTS, Kind, Type
 from overnight.export.entry import Entry
@@ -114,6 +116,7 @@ def entries(
     """An entry for each of ``files``; None among them is an entry without a file. Inputs are still
     under their raw names."""
     row = _row(job)
+    given = {} if left_out is None else replaced(job.inputs, job.local)
     history = [_attempt(one) for one in job.attempts]
     for file in files:
         yield Entry(
@@ -125,7 +128,23 @@ def entries(
             folder=job.output_dir,
             history=history,
             left_out=left_out,
+            given=given,
         )
+
+
+def shown_inputs(job: ExportJob) -> dict[str, Any]:
+    """A job's inputs under raw names, as people know them: a local file by its path, counted from
+    the manifest's folder where it is inside, else absolute; a path says nothing of a machine then,
+    where it need not. A file that nobody knows of keeps its reference."""
+    if not job.local:
+        return dict(job.inputs)
+    folder = Path(job.manifest_path).parent
+    return replaced(job.inputs, {ref: _below(path, folder) for ref, path in job.local.items()})
+
+
+def _below(path: str, folder: Path) -> str:
+    whole = Path(path)
+    return whole.relative_to(folder).as_posix() if whole.is_relative_to(folder) else path
 
 
 def iso(moment: float | None) -> str | None:
@@ -155,7 +174,7 @@ def _row(job: ExportJob) -> dict[str, Any]:
         "cost": job.cost,
         "submitted_at": iso(submitted),
         "finished_at": iso(finished),
-        "inputs": dict(job.inputs),
+        "inputs": shown_inputs(job),
         "variables": {harmless(name): value for name, value in job.variables.items()},
     }
 

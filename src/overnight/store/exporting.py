@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, and_, select
 
+from overnight.assets.reference import references
 from overnight.lifecycle import UNCOUNTED, State
+from overnight.store import assets
 from overnight.store.errors import readable
 from overnight.store.tables import artifacts, attempts, batches, jobs
 
@@ -56,8 +58,10 @@ class ExportAttempt:
 
 @dataclass(frozen=True, slots=True)
 class ExportJob:
-    """A job with its whole history. ``inputs`` are as sent; ``files`` are those of the newest
-    attempt, ``output_dir`` is the batch's folder."""
+    """A job with its whole history. ``inputs`` are as kept; ``files`` are those of the newest
+    attempt, ``output_dir`` is the batch's folder. ``manifest_path`` is absolute. ``local`` leads
+    from each reference among the inputs to the absolute path at which the local file was seen last;
+    one that nobody knows of is missing there."""
 
     id: int
     batch: str
@@ -75,6 +79,8 @@ class ExportJob:
     error: str | None
     attempts: Sequence[ExportAttempt] = field(default_factory=tuple)
     files: Sequence[ExportFile] = field(default_factory=tuple)
+    manifest_path: str = ""
+    local: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tries(self) -> int:
@@ -94,6 +100,7 @@ _JOB = (
     jobs.c.id,
     batches.c.name.label("batch"),
     batches.c.output_dir,
+    batches.c.manifest_path,
     jobs.c.block,
     jobs.c.key,
     jobs.c.fingerprint,
@@ -141,7 +148,21 @@ def _page(connection: Connection, batch_id: int, after_id: int) -> list[ExportJo
     job_ids = [row.id for row in rows]
     tries = _attempts(connection, job_ids)
     files = _files(connection, job_ids)
-    return [_job(row, tries.get(row.id, []), files.get(row.id, [])) for row in rows]
+    read = [_job(row, tries.get(row.id, []), files.get(row.id, [])) for row in rows]
+    return _with_local_files(connection, read)
+
+
+def _with_local_files(connection: Connection, page: list[ExportJob]) -> list[ExportJob]:
+    """The jobs, each knowing where the local files are that it sends."""
+    sent = [references(job.inputs) for job in page]
+    names = list(dict.fromkeys(one.name for some in sent for one in some))
+    known = assets.find(connection, names)
+    return [
+        replace(job, local={str(one): known[one.name].path for one in some if one.name in known})
+        if some
+        else job
+        for job, some in zip(page, sent, strict=True)
+    ]
 
 
 def _attempts(connection: Connection, job_ids: Sequence[int]) -> dict[int, list[ExportAttempt]]:
@@ -191,4 +212,5 @@ def _job(row: Any, tries: list[ExportAttempt], files: list[ExportFile]) -> Expor
             error=row.error,
             attempts=tries,
             files=files,
+            manifest_path=row.manifest_path,
         )
