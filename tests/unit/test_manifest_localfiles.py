@@ -228,6 +228,24 @@ def test_settings_are_read_and_kept(bench: Bench) -> None:
     assert (inside.as_json(), inside.max_side) == ({"data_uri": True}, 2048)
 
 
+def test_the_environment_fills_in_what_differs_between_machines_and_no_secrets(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUCKET", "night-of-mine")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    monkeypatch.setenv("SIDE", "512")
+    rest = "inputs: {image: RunComfy_examples_1235_1.png, prompt: x}\n"
+    filled = "assets: {store: 's3://${env:BUCKET}/in', fit: {max_side: '${env:SIDE}'}}\n"
+    assets = bench.read(filled + rest).assets
+    assert assets is not None
+    assert (assets.store, assets.max_side) == ("s3://night-of-mine/in", 512)
+    problem = bench.problem("assets:\n  store: s3://${env:AWS_SECRET_ACCESS_KEY}/in\n" + rest)
+    assert "is named like a secret" in problem.message
+    assert (problem.line, problem.column) == (4, 15)
+    monkeypatch.setenv("BUCKET", "No Bucket")
+    assert "a bucket, such as s3://bucket/prefix" in bench.problem(filled + rest).message
+
+
 @pytest.mark.parametrize(
     ("written", "said"),
     [

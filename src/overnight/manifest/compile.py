@@ -46,9 +46,9 @@ def compile_manifest(
 
     Raises :class:`ManifestError`.
     """
-    document, problems = _with_environment(document)
+    document, problems, unfilled = _with_environment(document)
     shape, more = read_shape(document)
-    problems += more
+    problems += [problem for problem in more if (problem.line, problem.column) not in unfilled]
     if shape is None:
         raise ManifestError(problems, document.text)
     reporter = Reporter(document, whole=not problems)
@@ -93,20 +93,26 @@ def compile_manifest(
 # --- settings -------------------------------------------------------------------------------------
 
 
-def _with_environment(document: Document) -> tuple[Document, list[Problem]]:
-    """The document with ``${env:NAME}`` filled in under ``run`` and ``output``."""
+def _with_environment(
+    document: Document,
+) -> tuple[Document, list[Problem], set[tuple[int, int]]]:
+    """The document with ``${env:NAME}`` filled in under ``run``, ``output`` and ``assets``, what
+    was wrong, and the places of texts that stayed as they were: they are wrong for that alone."""
+    unfilled: set[tuple[int, int]] = set()
     if not isinstance(document.data, dict):
-        return document, []
+        return document, [], unfilled
     data = dict(document.data)
     reporter = Reporter(document, whole=True)
-    for part in ("run", "output"):
+    for part in ("run", "output", "assets"):
         if part not in data:
             continue
         data[part], problems = environment.fill(data[part], os.environ, read=_number)
         for problem in problems:
             place = reporter.column_place((part, *problem.trail), problem.start + 1)
             reporter.problems.append(place.problem(str(problem), problem.hint))
-    return replace(document, data=data), reporter.problems
+            text = reporter.value_place((part, *problem.trail)).problem("")
+            unfilled.add((text.line, text.column))
+    return replace(document, data=data), reporter.problems, unfilled
 
 
 def _number(text: str) -> Any:
