@@ -74,11 +74,11 @@ class S3:
 
 
 @contextmanager
-def s3_server() -> Iterator[S3]:
+def s3_server(kind: type[S3] = S3) -> Iterator[S3]:
     """A server with one empty bucket."""
     import urllib.request
 
-    server = S3()
+    server = kind()
     server.start()
     try:
         made = urllib.request.Request(f"{server.url}/{BUCKET}", method="PUT")

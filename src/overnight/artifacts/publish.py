@@ -116,7 +116,7 @@ class ObjectStorePublisher:
         try:
             return await obstore.sign_async(self._store(url), "GET", source.reference.name, lasts)
         except (BaseError, OSError, ValueError) as error:
-            raise _trouble(url, error, has_keys=self._has_keys) from None
+            raise trouble(url, error, has_keys=self._has_keys) from None
 
     def _store(self, url: str) -> S3Store:
         if url not in self._stores:
@@ -148,7 +148,7 @@ class ObjectStorePublisher:
             text = "The S3 endpoint in the environment is plain http; it must be https."
             raise StoreRefused(text) from None
         except (BaseError, ValueError, RuntimeError) as error:
-            raise _trouble(url, error, has_keys=self._has_keys) from None
+            raise trouble(url, error, has_keys=self._has_keys) from None
 
     async def _has(self, store: S3Store, source: Source, url: str) -> bool:
         """Whether the store has the content. One that does not say so to this user is asked to
@@ -161,7 +161,7 @@ class ObjectStorePublisher:
         except (FileNotFoundError, PermissionDeniedError):
             return False  # without the right to list, S3 says 403 of what is not there
         except (BaseError, OSError, ValueError) as error:
-            raise _trouble(url, error, has_keys=self._has_keys) from None
+            raise trouble(url, error, has_keys=self._has_keys) from None
         return source.reference.max_side is not None or found["size"] == source.bytes
 
     async def _put(self, store: S3Store, source: Source, url: str) -> None:
@@ -178,7 +178,7 @@ class ObjectStorePublisher:
                 use_multipart=False,  # an upload that is cut off leaves nothing behind
             )
         except (BaseError, OSError, ValueError) as error:
-            raise _trouble(url, error, has_keys=self._has_keys) from None
+            raise trouble(url, error, has_keys=self._has_keys) from None
 
 
 def content(source: Source) -> bytes:
@@ -219,7 +219,7 @@ def _data_uri(source: Source) -> str:
     return f"data:{sent_type(source)};base64,{base64.b64encode(content(source)).decode('ascii')}"
 
 
-def _trouble(url: str, error: Exception, *, has_keys: bool = True) -> StoreTrouble:
+def trouble(url: str, error: Exception, *, has_keys: bool = True) -> StoreTrouble:
     """An error of the store as a sentence. Its own words are left out: they may quote keys and
     signatures."""
     from obstore.exceptions import PermissionDeniedError, UnauthenticatedError

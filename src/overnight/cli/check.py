@@ -44,8 +44,9 @@ def check(manifest: Path, offline: bool, schema_files: tuple[str, ...], as_json:
     """Check the manifest FILE, every file that its jobs name, and the account.
 
     Each image or video address is asked for once, without a login, the way the provider will ask
-    for it. Nothing is loaded, submitted or paid for. The exit code is 2 where something would make
-    jobs fail, and 4 where the provider doesn't take the token.
+    for it, and the store of local files is tried without writing to it. Nothing is loaded,
+    submitted or paid for. The exit code is 2 where something would make jobs fail, and 4 where the
+    provider doesn't take the token.
     """
     from overnight.cli import problems, wanted
 
@@ -54,12 +55,17 @@ def check(manifest: Path, offline: bool, schema_files: tuple[str, ...], as_json:
         read = wanted.read(manifest, lambda _: {}, schema_files=schema_files).manifest
         collection, cost = _walk(read, report.output)
     report.manifest(read, cost)
+    store = None if read.assets is None else read.assets.store
     if offline:
         report.tell(fine("files", f"{_addresses(collection)}; not asked (--offline)."))
         report.tell(fine("account", "Not asked (--offline)."))
+        if store is not None:
+            report.tell(fine("assets", f"{store} was not tried (--offline)."))
     else:
         _account(report, cost)
         _files(report, read, collection)
+        if store is not None:
+            report.tell(_assets(store))
     return report.end()
 
 
@@ -189,6 +195,24 @@ def _balance(balance: BalanceOutcome, cost: Cost) -> Finding:
     if not cost.priced:
         return fine("balance", f"{has}; nobody can say what the jobs cost.")
     return fine("balance", f"{has}; all of the jobs cost {cost.words()}.")
+
+
+# --- local files ------------------------------------------------------------------------------
+
+
+def _assets(store: str) -> Finding:
+    """Whether local files could be uploaded now."""
+    from overnight.artifacts.publish import StoreTrouble
+    from overnight.artifacts.trial import Trial
+
+    try:
+        left = asyncio.run(Trial().attempt(store))
+    except StoreTrouble as error:
+        return problem("assets", str(error), "No job that sends a local file could be submitted.")
+    if left is None:
+        return fine("assets", f"{store} can be reached and takes files; nothing was written.")
+    text = f"{store} takes files, but nothing can be deleted there."
+    return warning("assets", text, f"The empty object {left} was left behind by this check.")
 
 
 # --- files ------------------------------------------------------------------------------------
