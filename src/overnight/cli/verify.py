@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from overnight.artifacts.probe import Prober
     from overnight.engine.repair import Mended, Mender
-    from overnight.engine.verification import Checked, Verifier
+    from overnight.engine.verification import Checked
     from overnight.providers.base import Provider
     from overnight.store.database import Database
     from overnight.store.files import RecordedFile
@@ -53,7 +53,10 @@ def verify(batches: tuple[str, ...], repair: bool, fast: bool, db: str, as_json:
         tally = Tally(output, options.again(db))
         asyncio.run(check(database, scope, tally, repair=repair, fast=fast))
     hint = shlex.join(["overnight", "verify", *batches, "--repair"]) + options.again(db)
-    return tally.end(None if repair else hint)
+    code = tally.end(None if repair else hint)
+    if tally.stopped is not None:
+        raise tally.stopped
+    return code
 
 
 async def check(
@@ -68,7 +71,7 @@ async def check(
     tally.verifier = Verifier(database, prober, fast=fast)
     try:
         async with _mending(database, prober, repair) as mender:
-            await _recorded(database, ids, tally, tally.verifier, mender)
+            await _recorded(database, ids, tally, mender)
     finally:
         await prober.aclose()
     _empty_handed(database, ids, tally)
@@ -79,7 +82,6 @@ async def _recorded(
     database: Database,
     ids: Sequence[int],
     tally: Tally,
-    verifier: Verifier,
     mender: Mender | None,
 ) -> None:
     """Every file on record, page by page."""
@@ -92,7 +94,7 @@ async def _recorded(
         while page := _page(database, ids, last):
             last = page[-1].id
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_handled(file, verifier, mender)) for file in page]
+                tasks = [group.create_task(_handled(file, tally, mender)) for file in page]
                 for task in tasks:
                     task.add_done_callback(lambda _: advance())
             for task in tasks:
@@ -100,12 +102,22 @@ async def _recorded(
 
 
 async def _handled(
-    file: RecordedFile, verifier: Verifier, mender: Mender | None
+    file: RecordedFile, tally: Tally, mender: Mender | None
 ) -> tuple[Checked, Mended | None]:
-    checked = await verifier.check(file)
-    if mender is None or not checked.can_be_fetched:
+    """What is found, and what came of repairing it. When repairing can't go on, as in a folder
+    that is closed to us, the rest is checked all the same: the list comes before the reason."""
+    from overnight.engine.collect import StorageError
+    from overnight.providers.credentials import CredentialsError
+
+    assert tally.verifier is not None
+    checked = await tally.verifier.check(file)
+    if mender is None or not checked.can_be_fetched or tally.stopped is not None:
         return checked, None
-    return checked, await mender.mend(checked.file)
+    try:
+        return checked, await mender.mend(checked.file)
+    except (StorageError, CredentialsError, OSError) as error:
+        tally.stopped = tally.stopped or error
+        return checked, None
 
 
 def _page(database: Database, ids: Sequence[int], after_id: int) -> list[RecordedFile]:

@@ -37,6 +37,8 @@ class Tally:
     repaired: int = 0
     shown: dict[str, list[str]] = field(default_factory=dict)
     verifier: Verifier | None = None
+    stopped: Exception | None = None
+    """Why repairing ended before its time; to be raised once everything has been said."""
 
     def saw(self, checked: Checked, mended: Mended | None) -> None:
         """One recorded file."""
@@ -93,6 +95,8 @@ class Tally:
         """Say it all; returns the exit code. ``hint`` is the command that repairs."""
         wrong = sum(self.counts[finding] for finding in ORDER)
         code = Exit.JOBS_FAILED if wrong else Exit.DONE
+        if self.stopped is not None:
+            code = Exit.ERROR
         sidecars = 0 if self.verifier is None else self.verifier.sidecars
         unprobed = 0 if self.verifier is None else self.verifier.unprobed
         figures = {name.replace("-", "_"): self.counts[name] for name in ("whole", *ORDER)}
