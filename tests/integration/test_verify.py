@@ -306,6 +306,15 @@ async def test_every_kind_of_trouble_is_found_and_named(clips: Clips) -> None:
     assert (fast["missing"], fast["changed"]) == (1, 1)
 
 
+async def test_an_export_inside_the_folder_is_not_stray(clips: Clips) -> None:
+    await clips.night(2)
+    clips.say("export", "--to", "clips/sets/night", "--format", "videofolder")
+    (clips.folder / "clips" / "sets" / "notes.txt").write_text("mine")
+    code, [found], _ = await clips.verify()
+    assert (code, found["finding"]) == (3, "stray")
+    assert found["path"] == str(clips.folder / "clips" / "sets" / "notes.txt")
+
+
 async def test_what_nobody_has_looked_into_is_looked_into(clips: Clips) -> None:
     await clips.night(1, "submit:bad-clip,as=frozen")
     clips.change("UPDATE artifacts SET suspect = NULL, probe = NULL")

@@ -145,7 +145,7 @@ def test_strays_are_what_nobody_knows(tmp_path: Path) -> None:
 
     # A folder inside another one is walked once.
     folders = [tmp_path, tmp_path / "deep", tmp_path / "nowhere"]
-    found = list(strays(folders, unrecorded, [tmp_path / "jobs.yaml"]))
+    found = list(strays(folders, unrecorded, [tmp_path / "jobs.yaml"], export_mark=".set"))
     assert found == [str(tmp_path / "b.mp4"), str(tmp_path / "deep" / "c.mp4")]
     assert asked == [3, 1]
 
@@ -159,5 +159,5 @@ def test_a_large_folder_is_compared_in_portions(tmp_path: Path) -> None:
         asked.append(len(paths))
         return set()
 
-    assert list(strays([tmp_path], unrecorded, [])) == []
+    assert list(strays([tmp_path], unrecorded, [], export_mark=".set")) == []
     assert asked == [500, 500, 100]

@@ -150,6 +150,7 @@ def _empty_handed(database: Database, ids: Sequence[int], tally: Tally) -> None:
 def _strays(database: Database, scope: Sequence[Batch], tally: Tally) -> None:
     from overnight.artifacts.bucket import Address, BucketError
     from overnight.engine.verification import stray_objects, strays
+    from overnight.export.target import MARKER
     from overnight.store import files
 
     ours = {Path(batch.manifest_path) for batch in scope}
@@ -162,7 +163,7 @@ def _strays(database: Database, scope: Sequence[Batch], tally: Tally) -> None:
         with database.reading() as connection:
             return files.unrecorded(connection, paths)
 
-    for path in strays(folders, unrecorded, ours):
+    for path in strays(folders, unrecorded, ours, export_mark=MARKER):
         tally.add("stray", "no record names it", path=path)
     try:
         for path in stray_objects(dirs, unrecorded):

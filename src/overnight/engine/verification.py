@@ -190,13 +190,19 @@ def strays(
     folders: Collection[Path],
     unrecorded: Callable[[Collection[str]], set[str]],
     ours: Collection[Path],
+    *,
+    export_mark: str,
 ) -> Iterator[str]:
     """Files below ``folders`` that no record names, folder by folder. Hidden ones are left out:
     parts, sidecars, what was put aside. ``unrecorded`` sorts out paths that have no record, and
-    ``ours`` are files that belong to us in another way."""
+    ``ours`` are files that belong to us in another way. A folder inside that has a file of the name
+    ``export_mark`` is an export, which answers for itself."""
     known = {str(path) for path in ours}
     for folder in _outermost(folders):
         for here, inner, names in os.walk(folder):
+            if export_mark in names and here != str(folder):
+                inner.clear()
+                continue
             inner[:] = sorted(name for name in inner if not name.startswith("."))
             paths = [os.path.join(here, name) for name in sorted(names) if name[0] != "."]  # noqa: PTH118 - os.walk speaks in strings, and there may be a million
             for start in range(0, len(paths), _NAMES):
