@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from overnight.cli import advice, progress, summary
+from overnight.cli import advice, progress, show, summary
 from overnight.cli.exits import Exit
 from overnight.cli.figures import WINDOW, Pace
 from overnight.cli.output import Output
@@ -19,7 +19,7 @@ from overnight.cli.session import Outcome
 from overnight.engine.report import Ending, JobNotice, Notice, Report, Snapshot
 from overnight.lifecycle import Event, State
 from overnight.store.failures import Failure
-from overnight.store.rows import Batch
+from overnight.store.rows import ArtifactRow, Batch
 
 Capture = pytest.CaptureFixture[str]
 
@@ -320,3 +320,21 @@ def test_the_end_of_a_run_is_one_last_object(capsys: Capture) -> None:
     assert said["batches"][0]["states"]["pending"] == 9
     assert (said["left_remote"], said["bytes"], said["seconds"]) == (2, 5_000_000, 1.0)
     assert "turned the account away" in captured.err
+
+
+def test_a_file_is_listed_once_however_often_it_was_delivered() -> None:
+    def artifact(attempt: int, position: int, path: str | None) -> ArtifactRow:
+        url = f"https://cdn/{attempt}-{position}"
+        return ArtifactRow(attempt, position, url, path, 10, "ab" * 32, None)
+
+    rows = [artifact(attempt, 0, "/out/a.mp4") for attempt in (1, 2, 4)]
+    rows += [artifact(4, 1, "/out/b.mp4"), artifact(4, 2, "/out/b.mp4"), artifact(4, 3, "/out/c")]
+    rows += [artifact(5, 0, None), artifact(5, 1, None)]
+    texts = show.files(rows)
+    assert [text.split()[0] for text in texts[:3]] == ["/out/a.mp4", "/out/b.mp4", "/out/c"]
+    assert texts[0].endswith("; the same from attempts 1, 2 and 4")
+    assert texts[1].endswith("; delivered 2 times")
+    assert texts[2].endswith(")")
+    assert [text.strip() for text in texts[3:]] == [
+        f"not here yet, from https://cdn/5-{n}" for n in (0, 1)
+    ]

@@ -131,8 +131,8 @@ def _show(output: Output, detail: Detail, sent: Sequence[Asset]) -> None:
         output.say(text)
     if detail.artifacts:
         output.say("files")
-    for artifact in detail.artifacts:
-        output.say(_file(artifact))
+    for text in files(detail.artifacts):
+        output.say(text)
 
 
 def _value(value: Any) -> str:
@@ -209,6 +209,27 @@ def _called(attempt: AttemptRow) -> str:
 
 def _decided(event: EventRow) -> str:
     return f"  {local(event.at)}  {line(event.kind)}: {line(event.text)}"
+
+
+def files(artifacts: Sequence[ArtifactRow]) -> list[str]:
+    """A line for each file, in the order of attempts. One that several attempts brought, byte for
+    byte, is one file on the disk, and stands once."""
+    lines: dict[object, list[ArtifactRow]] = {}
+    for artifact in artifacts:
+        one = artifact.path or (artifact.attempt, artifact.position)
+        lines.setdefault(one, []).append(artifact)
+    return [_file(same[-1]) + _times(same) for same in lines.values()]
+
+
+def _times(same: Sequence[ArtifactRow]) -> str:
+    """How often a file was delivered, where that was not once."""
+    if len(same) == 1:
+        return ""
+    tries = sorted({artifact.attempt for artifact in same})
+    if len(tries) == 1:
+        return f"; delivered {len(same)} times"
+    *first, last = map(str, tries)
+    return f"; the same from attempts {', '.join(first)} and {last}"
 
 
 def _file(artifact: ArtifactRow) -> str:
