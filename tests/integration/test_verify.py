@@ -236,8 +236,35 @@ async def test_no_suspect_is_bought_again_for_more_than_the_batch_may_cost(clips
     await clips.night(6, "submit:bad-clip,as=short", on_suspect="retry")
     assert clips.accepted == 8
     assert [job["state"] for job in clips.listed("jobs", "--suspect")] == ["succeeded"] * 6
-    kept = [notice.text for notice in clips.notices if "exceed limits.cost" in notice.text]
-    assert len(kept) == 6
+    said = [notice.text for notice in clips.notices if "; kept, because" in notice.text]
+    assert len([text for text in said if "exceed limits.cost" in text]) == 4
+    assert len([text for text in said if "very same bytes" in text]) == 2
+
+
+async def test_no_suspect_is_bought_again_once_a_try_brought_the_same_bytes(clips: Clips) -> None:
+    clips.run = "{concurrency: 4, attempts: 5}"
+    await clips.night(1, "submit:bad-clip,as=black", on_suspect="retry")
+    assert clips.accepted == 2
+    [job] = clips.listed("jobs", "--suspect")
+    assert (job["state"], job["attempts"]) == ("succeeded", 2)
+    [said] = [notice.text for notice in clips.notices if "; kept, because" in notice.text]
+    assert "an earlier try brought the very same bytes" in said
+    # Both attempts have the one file, which is told once.
+    [path] = clips.files
+    shown = clips.say("show", "1")
+    assert shown.count(str(path)) == 1
+    assert "; the same from attempts 1 and 2" in shown
+    [detail] = clips.listed("show", "1")
+    assert [one["path"] for one in detail["artifacts"]] == [str(path)] * 2
+
+
+async def test_a_suspect_of_other_bytes_is_bought_again_while_attempts_last(clips: Clips) -> None:
+    clips.run = "{concurrency: 4, attempts: 5}"
+    kinds = ("submit:bad-clip@1x,as=black", "submit:bad-clip@1x,as=short")
+    await clips.night(1, *kinds, on_suspect="retry")
+    assert clips.accepted == 3
+    assert clips.listed("jobs", "--suspect") == []
+    assert "the same from" not in clips.say("show", "1")
 
 
 async def test_a_suspect_that_nobody_wants_any_more_is_not_bought_again(clips: Clips) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from overnight.engine.verification import strays
 from overnight.lifecycle import Event
-from overnight.store import files, queue, views
+from overnight.store import files, queue, suspects, views
 from overnight.store.database import Database
 from overnight.store.errors import NotFound
 from overnight.store.files import RecordedFile, Replacement
@@ -161,3 +162,23 @@ def test_a_large_folder_is_compared_in_portions(tmp_path: Path) -> None:
 
     assert list(strays([tmp_path], unrecorded, [], export_mark=".set")) == []
     assert asked == [500, 500, 100]
+
+
+@pytest.mark.parametrize(
+    ("digests", "came"),
+    [
+        ({0: f"{1:064}"}, True),
+        ({0: f"{2:064}"}, False),
+        ({0: None}, False),
+        ({0: f"{1:064}", 1: f"{2:064}"}, False),
+        ({1: f"{1:064}"}, False),
+    ],
+)
+def test_the_files_of_an_earlier_try_are_known_again(
+    home: Database, digests: dict[int, str | None], came: bool
+) -> None:
+    with home.reading() as connection:
+        job = views.current(connection, 2)
+        again = replace(job, attempt=job.attempt + 1)
+        assert suspects.came_before(connection, again, digests) is came
+        assert not suspects.came_before(connection, job, digests)  # it is no earlier one itself

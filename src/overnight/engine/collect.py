@@ -33,7 +33,7 @@ from overnight.engine.settle import (
 )
 from overnight.lifecycle import Event
 from overnight.providers import base
-from overnight.store import faults, files, names, queue, views
+from overnight.store import faults, files, names, queue, suspects, views
 from overnight.store.faults import Place
 from overnight.store.job import Job
 from overnight.store.queue import Facts, Overtaken
@@ -266,14 +266,23 @@ class Collector:
             return None
         rows = await self._recorded(job)
         why = "; ".join(row.suspect for row in rows.values() if row.suspect)
-        if not why or await affordable(run, job):
-            return why or None
-        run.notify(
-            Notice(
-                f"{job.key}: {why}; kept, because another try might exceed limits.cost", "warning"
-            )
-        )
+        if not why:
+            return None
+        kept = await self._kept_because(job, rows)
+        if kept is None:
+            return why
+        run.notify(Notice(f"{job.key}: {why}; kept, because {kept}", "warning"))
         return None
+
+    async def _kept_because(self, job: Job, rows: Mapping[int, ArtifactRow]) -> str | None:
+        """Why it is not worth another try, or can't be afforded; None when neither is so."""
+        run = self._run
+        digests = {position: row.sha256 for position, row in rows.items()}
+        if await run.record(partial(suspects.came_before, job=job, digests=digests)):
+            return "an earlier try brought the very same bytes, and so would the next"
+        if await affordable(run, job):
+            return None
+        return "another try might exceed limits.cost"
 
     def _turn(self, job: Job) -> asyncio.Semaphore:
         if job.batch_id not in self._turns:

@@ -1,10 +1,12 @@
-"""Jobs that came home with a file that can't be what was asked for: how many, and whether the
-money for another try is there.
+"""Jobs that came home with a file that can't be what was asked for: how many, and whether another
+try is worth its money, and the money is there.
 
 Suspect files are few, and an index holds them alone, so counting them costs next to nothing.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.sql import ColumnElement
@@ -33,6 +35,20 @@ _GROUP = jobs.c.batch_id + 0
 _BY_BATCH = (
     select(_GROUP, func.count(jobs.c.id.distinct())).where(IS_SUSPECT, *OF_SUCCESS).group_by(_GROUP)
 )
+
+
+def came_before(connection: Connection, job: Job, digests: Mapping[int, str | None]) -> bool:
+    """Whether an earlier attempt of ``job`` brought exactly these files; ``digests`` leads from
+    their positions to their SHA-256. A model that is given the same seed may well do so."""
+    rows = connection.execute(
+        select(artifacts.c.attempt, artifacts.c.position, artifacts.c.sha256).where(
+            artifacts.c.job_id == job.id, artifacts.c.attempt < job.attempt
+        )
+    )
+    earlier: dict[int, dict[int, str | None]] = {}
+    for attempt, position, sha256 in rows:
+        earlier.setdefault(attempt, {})[position] = sha256
+    return None not in digests.values() and any(one == digests for one in earlier.values())
 
 
 def may_be_bought_again(connection: Connection, job: Job, limit: float) -> bool:
