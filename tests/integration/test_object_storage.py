@@ -86,14 +86,14 @@ class Objects:
                 assert (await worker.run()).ending is Ending.DONE
         self.capture.readouterr()
 
-    async def verify(self, *, repairing: bool = False) -> dict[str, Any]:
+    async def verify(self, *, repairing: bool = False, decode: bool = False) -> dict[str, Any]:
         """The end of a verify with ``--json``."""
         output = Output(as_json=True)
         with open_database("overnight.db") as database:
             with database.reading() as connection:
                 scope = views.all_batches(connection)
             tally = Tally(output, options.again("overnight.db"))
-            await check(database, scope, tally, repair=repairing, fast=False)
+            await check(database, scope, tally, repair=repairing, decode=decode)
         tally.end(None)
         said: dict[str, Any] = json.loads(self.capture.readouterr().out.splitlines()[-1])
         return said
@@ -258,6 +258,26 @@ async def test_content_is_read_where_nothing_says_what_it_is(objects: Objects) -
     assert (await objects.verify())["whole"] == 1
     objects.store.bucket.replace("clips/a1.mp4", content[:-1] + b"?", "video/mp4")
     assert (await objects.verify())["changed"] == 1
+
+
+async def test_a_second_look_reads_what_the_store_has(objects: Objects) -> None:
+    await objects.night(2)
+    with closing(sqlite3.connect(objects.folder / "overnight.db")) as raw, raw:
+        raw.execute("UPDATE artifacts SET probe = json_set(probe, '$.width', 8) WHERE id = 1")
+    found = await objects.verify(decode=True)
+    assert (found["differs"], found["whole"]) == (1, 1)
+    assert (await objects.verify(decode=True))["whole"] == 2
+    # A store that says of other bytes what it said of the ones that came.
+    key = objects.store.clips()[0]
+    there = objects.store.bucket.look(key)
+    assert there is not None
+    assert there.sha256 is not None
+    objects.store.bucket.remove(key)
+    other = bytes(there.bytes)
+    objects.store.bucket.create(key, other, sha256=there.sha256, media_type="video/mp4")
+    assert (await objects.verify())["whole"] == 2
+    assert (await objects.verify(decode=True))["changed"] == 1
+    assert not list(objects.folder.glob("*.spool"))
 
 
 async def test_a_sidecar_that_is_missing_is_written_again(objects: Objects) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from overnight.artifacts import pyav
+from overnight.artifacts import probe, pyav
 from overnight.cli import options, session
 from overnight.cli.main import run
 from overnight.cli.output import Output
@@ -93,32 +93,35 @@ class Clips:
     def listed(self, *arguments: str) -> list[dict[str, Any]]:
         return [json.loads(text) for text in self.say(*arguments, "--json").splitlines()]
 
-    async def verify(
-        self, *, repair: bool = False, fast: bool = False
-    ) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
-        """Exit code, what was found, and the end."""
-        code = await self._verify(Output(as_json=True), repair=repair, fast=fast)
+    async def verify(self, **how: bool) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
+        """Exit code, what was found, and the end. ``how`` are the words of the options."""
+        code = await self._verify(Output(as_json=True), **how)
         *found, end = [json.loads(text) for text in self.capture.readouterr().out.splitlines()]
         assert (end["event"], end["exit"]) == ("end", code)
         return code, found, end
 
     async def told(self) -> str:
         """What a person is told of it."""
-        await self._verify(Output(), repair=False, fast=False)
+        await self._verify(Output())
         return self.capture.readouterr().out
 
-    async def _verify(self, output: Output, *, repair: bool, fast: bool) -> int:
-        tally = await self.tally(output, repair=repair, fast=fast)
+    async def _verify(self, output: Output, **how: bool) -> int:
+        tally = await self.tally(output, **how)
         return tally.end("overnight verify --repair")
 
-    async def tally(self, output: Output, *, repair: bool = False, fast: bool = False) -> Tally:
+    async def tally(self, output: Output, **how: bool) -> Tally:
         """What a check found, before it is said."""
         tally = Tally(output, "")
         with open_database("overnight.db") as database:
             with database.reading() as connection:
                 scope = views.all_batches(connection)
-            await check(database, scope, tally, repair=repair, fast=fast)
+            await check(database, scope, tally, **how)
         return tally
+
+    def records(self) -> list[tuple[Any, ...]]:
+        """What is on record of every file's content."""
+        with closing(sqlite3.connect(self.folder / "overnight.db")) as raw:
+            return raw.execute("SELECT sha256, suspect, json(probe) FROM artifacts").fetchall()
 
     def change(self, statement: str, *values: Any) -> None:
         with closing(sqlite3.connect(self.folder / "overnight.db")) as raw, raw:
@@ -366,6 +369,58 @@ async def test_without_pyav_it_says_so_and_later_makes_up_for_it(
     assert pyav.HOW_TO_GET not in clips.say("status")
     code, [found_now], end = await clips.verify()
     assert (code, found_now["finding"], end["unprobed"]) == (3, "suspect", 0)
+
+
+# --- a second look --------------------------------------------------------------------------------
+
+
+async def test_a_second_look_finds_what_is_on_record(clips: Clips) -> None:
+    await clips.night(3, "submit:bad-clip@1x,as=black")
+    before = clips.records()
+    code, [found], end = await clips.verify(decode=True)
+    assert (code, found["finding"], end["whole"], end["differs"]) == (3, "suspect", 2, 0)
+    assert clips.records() == before
+
+
+async def test_a_second_look_names_what_differs_and_puts_it_right(clips: Clips) -> None:
+    await clips.night(1)
+    before = clips.records()
+    clips.change("UPDATE artifacts SET probe = json_set(probe, '$.frames', 40, '$.codec', 'av1')")
+    assert (await clips.verify())[0] == 0
+    code, [found], end = await clips.verify(decode=True)
+    assert (code, found["finding"], end["differs"]) == (3, "differs", 1)
+    assert found["why"] == "codec: h264, and av1 on record; frames: 81, and 40 on record"
+    assert clips.records() == before
+    assert (await clips.verify(decode=True))[0] == 0
+
+
+async def test_a_decoder_that_gives_up_this_time_takes_nothing_away(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await clips.night(1)
+    before = clips.records()
+
+    async def hangs(*_: object, **__: object) -> dict[str, Any]:
+        return {"beyond": "it took too long to decode"}
+
+    monkeypatch.setattr(probe.Prober, "_ask", hangs)
+    code, [found], _ = await clips.verify(decode=True)
+    assert (code, found["finding"]) == (3, "differs")
+    assert found["why"] == ("it was decoded before, and can't be now: it took too long to decode")
+    assert clips.records() == before
+
+
+async def test_a_second_look_needs_a_decoder_and_sense(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(["verify", "--decode", "--fast"]) == 2
+    assert "leave one out" in clips.capture.readouterr().err
+    monkeypatch.setattr(pyav, "is_installed", lambda: False)
+    assert run(["verify", "--decode"]) == 2
+    assert 'pip install "overnight[probe]"' in clips.capture.readouterr().err
+
+
+# --- sidecars, folders ----------------------------------------------------------------------------
 
 
 async def test_a_sidecar_that_has_gone_is_written_again_the_same(clips: Clips) -> None:

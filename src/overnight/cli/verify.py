@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from overnight.cli import interrupts, options
+from overnight.cli.failures import UserError
 from overnight.cli.output import Output, line
 from overnight.cli.verify_words import Tally, checking
 
@@ -34,9 +35,14 @@ if TYPE_CHECKING:
     "--repair", is_flag=True, help="Fetch again what is missing or changed; costs nothing."
 )
 @click.option("--fast", is_flag=True, help="Look at presence and size only, not at the content.")
+@click.option(
+    "--decode", is_flag=True, help="Decode every file again, and compare with what is on record."
+)
 @options.db
 @options.as_json
-def verify(batches: tuple[str, ...], repair: bool, fast: bool, db: str, as_json: bool) -> int:
+def verify(
+    batches: tuple[str, ...], repair: bool, fast: bool, decode: bool, db: str, as_json: bool
+) -> int:
     """Check every file of each BATCH (all without a name): there, unchanged, and what it should be.
 
     Nothing is ever deleted or overwritten: with --repair a changed file is put aside before
@@ -46,12 +52,13 @@ def verify(batches: tuple[str, ...], repair: bool, fast: bool, db: str, as_json:
     from overnight.store.database import open_database
 
     output = Output(as_json=as_json)
+    _require_sense(fast=fast, decode=decode)
     interrupts.terminate_like_ctrl_c()
     with open_database(db) as database:
         with database.reading() as connection:
             scope = views.named_batches(connection, batches)
         tally = Tally(output, options.again(db))
-        asyncio.run(check(database, scope, tally, repair=repair, fast=fast))
+        asyncio.run(check(database, scope, tally, repair=repair, fast=fast, decode=decode))
     hint = shlex.join(["overnight", "verify", *batches, "--repair"]) + options.again(db)
     code = tally.end(None if repair else hint)
     if tally.stopped is not None:
@@ -59,8 +66,24 @@ def verify(batches: tuple[str, ...], repair: bool, fast: bool, db: str, as_json:
     return code
 
 
+def _require_sense(*, fast: bool, decode: bool) -> None:
+    """Raise :class:`UserError` for options that can't be obeyed."""
+    from overnight.artifacts import pyav
+
+    if fast and decode:
+        raise UserError("--fast looks at no content, and --decode at all of it; leave one out.")
+    if decode and not pyav.is_installed():
+        raise UserError(f"--decode needs PyAV. Get it with: {pyav.HOW_TO_GET}")
+
+
 async def check(
-    database: Database, scope: Sequence[Batch], tally: Tally, *, repair: bool, fast: bool
+    database: Database,
+    scope: Sequence[Batch],
+    tally: Tally,
+    *,
+    repair: bool = False,
+    fast: bool = False,
+    decode: bool = False,
 ) -> None:
     """Check the batches of ``scope``, and repair what can be; what is found goes to ``tally``."""
     from overnight.artifacts.probe import Prober
@@ -68,7 +91,7 @@ async def check(
 
     ids = [batch.id for batch in scope]
     prober = Prober()
-    tally.verifier = Verifier(database, prober, fast=fast)
+    tally.verifier = Verifier(database, prober, fast=fast, decode=decode)
     try:
         async with _mending(database, prober, repair) as mender:
             await _recorded(database, ids, tally, mender)

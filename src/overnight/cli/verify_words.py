@@ -23,7 +23,7 @@ SHOWN = 20
 LINE = 60.0
 """Seconds between two lines of progress where there is no terminal."""
 
-ORDER = ("missing", "changed", "unreadable", "without-files", "suspect", "stray")
+ORDER = ("missing", "changed", "unreadable", "differs", "without-files", "suspect", "stray")
 """What is told first."""
 
 

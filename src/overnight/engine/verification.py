@@ -10,7 +10,7 @@ import asyncio
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from overnight.artifacts.place import Places, spool_of
 from overnight.artifacts.probe import Prober
 from overnight.artifacts.pyav import NOT_INSTALLED
 from overnight.engine import provenance
+from overnight.engine.at_hand import at_hand
+from overnight.engine.second_look import difference, was_decoded
 from overnight.lifecycle import State
 from overnight.store import files
 from overnight.store.database import Database
@@ -32,6 +34,10 @@ _NAMES = 500
 """Names of a folder that are compared with the record at a time."""
 
 
+_NOT_THERE = "it is not there"
+_OTHER_CONTENT = "its content is not what is on record"
+
+
 class Finding(StrEnum):
     """What a check of one file came to. The values are the words of ``--json``."""
 
@@ -40,6 +46,8 @@ class Finding(StrEnum):
     CHANGED = "changed"
     UNREADABLE = "unreadable"
     SUSPECT = "suspect"
+    DIFFERS = "differs"
+    """Whole, and a second look inside sees something else than is on record."""
     EMPTY = "without-files"
     """A job succeeded, and no file of it is on record."""
     STRAY = "stray"
@@ -48,7 +56,8 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One file and what was found. ``why`` is a part of a sentence, None for a whole file."""
+    """One file, as the record has it now, and what was found. ``why`` is a part of a sentence,
+    None for a whole file."""
 
     file: RecordedFile
     finding: Finding
@@ -61,13 +70,18 @@ class Checked:
 
 
 class Verifier:
-    """Checks recorded files. ``fast``: by their presence and size alone."""
+    """Checks recorded files. ``fast``: by their presence and size alone; ``decode``: also by
+    another look into each of them."""
 
-    def __init__(self, database: Database, prober: Prober, *, fast: bool) -> None:
+    def __init__(
+        self, database: Database, prober: Prober, *, fast: bool = False, decode: bool = False
+    ) -> None:
         self._database = database
         self._places = Places(spool_of(database.path, "repair"))
+        self._spool = spool_of(database.path, "verify")
         self._prober = prober
         self._fast = fast
+        self._decode = decode
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self.sidecars = 0
         """Sidecars that were missing and have been written again."""
@@ -81,32 +95,52 @@ class Verifier:
         async with self._turn:
             checked, new = await asyncio.to_thread(self._compare, file), False
             if checked.finding is Finding.WHOLE:
-                suspect, new = await self._content(file)
-                if suspect is not None:
-                    checked = Checked(file, Finding.SUSPECT, suspect)
+                checked = await self._content(file)
+                new = checked.file is not file
             # Where the file itself is gone, so may be the disk that it was on.
-            here = checked.finding in (Finding.WHOLE, Finding.SUSPECT)
+            here = checked.finding in (Finding.WHOLE, Finding.SUSPECT, Finding.DIFFERS)
             belongs = file.newest and file.state is State.SUCCEEDED
             if here and belongs and (new or file.position == 0):
                 written = await asyncio.to_thread(self._keep_sidecar, file, anew=new)
                 self.sidecars += written
             return checked
 
-    async def _content(self, file: RecordedFile) -> tuple[str | None, bool]:
-        """What is wrong with the content, and whether that is news: it is on record, unless nobody
-        has looked yet or could look properly."""
-        seen = file.probe or {}
-        blind = seen.get("why") == NOT_INSTALLED
+    async def _content(self, file: RecordedFile) -> Checked:
+        """What is wrong with the content of a file that is whole: as it is on record, unless nobody
+        has looked yet or could look properly, or another look is wanted."""
+        blind = (file.probe or {}).get("why") == NOT_INSTALLED
         away = Address.parse(file.path) is not None  # what is in a bucket was looked at before
         known = file.probe is not None and not (blind and self._prober.decodes)
-        if self._fast or away or known:
+        if not self._decode and (self._fast or away or known):
             self.unprobed += blind
-            return file.suspect, False
-        path = Path(file.path)
-        opinion = await self._prober.examiner(file.inputs)(path, path.suffix)
+            return _by_content(file)
+        try:
+            async with at_hand(file, self._places, self._spool) as (path, digest):
+                if digest not in (None, file.sha256):
+                    return Checked(file, Finding.CHANGED, _OTHER_CONTENT)
+                opinion = await self._prober.examiner(file.inputs)(path, path.suffix)
+        except FileNotFoundError:
+            return Checked(file, Finding.MISSING, _NOT_THERE)
+        except OSError as error:
+            return Checked(file, Finding.UNREADABLE, f"it can't be read: {error.strerror}")
+        except BucketError as error:
+            return Checked(file, Finding.UNREADABLE, str(error).rstrip("."))
+        return await self._judged(file, opinion)
+
+    async def _judged(self, file: RecordedFile, opinion: Opinion) -> Checked:
+        """Record what was seen, and say what it comes to. A decoder that gave up this time does not
+        take away what is known."""
         self.unprobed += opinion.probe.get("why") == NOT_INSTALLED
-        await asyncio.to_thread(self._record, file, opinion)
-        return opinion.suspect, True
+        differs = difference(file.probe, opinion.probe)
+        if was_decoded(file.probe) and not was_decoded(opinion.probe):
+            return Checked(file, Finding.DIFFERS, differs)
+        if (opinion.suspect, opinion.probe) != (file.suspect, file.probe):
+            await asyncio.to_thread(self._record, file, opinion)
+            file = replace(file, suspect=opinion.suspect, probe=opinion.probe)
+        if differs is not None:
+            also = "" if file.suspect is None else f"; and {file.suspect}"
+            return Checked(file, Finding.DIFFERS, f"{differs}{also}")
+        return _by_content(file)
 
     def _record(self, file: RecordedFile, opinion: Opinion) -> None:
         with self._database.writing() as connection:
@@ -140,12 +174,19 @@ class Verifier:
             return Checked(file, Finding.UNREADABLE, str(error).rstrip("."))
 
 
+def _by_content(file: RecordedFile) -> Checked:
+    """What the record says of the content of a file that is whole."""
+    if file.suspect is None:
+        return Checked(file, Finding.WHOLE)
+    return Checked(file, Finding.SUSPECT, file.suspect)
+
+
 def _compare(file: RecordedFile, *, fast: bool) -> Checked:
     path = Path(file.path)
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return Checked(file, Finding.MISSING, "it is not there")
+        return Checked(file, Finding.MISSING, _NOT_THERE)
     except OSError as error:
         return Checked(file, Finding.UNREADABLE, f"it can't be read: {error.strerror}")
     if not stat.S_ISREG(found.st_mode):
@@ -155,7 +196,7 @@ def _compare(file: RecordedFile, *, fast: bool) -> Checked:
     if not fast and not holds(path, file.bytes, file.sha256):
         if not os.access(path, os.R_OK):
             return Checked(file, Finding.UNREADABLE, "it can't be read: Permission denied")
-        return Checked(file, Finding.CHANGED, "its content is not what is on record")
+        return Checked(file, Finding.CHANGED, _OTHER_CONTENT)
     return Checked(file, Finding.WHOLE)
 
 
@@ -163,7 +204,7 @@ def _compare_object(file: RecordedFile, address: Address, bucket: Bucket, *, fas
     """By what the store says of it; its content is read only where nothing says its SHA-256."""
     found = bucket.look(address.key)
     if found is None:
-        return Checked(file, Finding.MISSING, "it is not there")
+        return Checked(file, Finding.MISSING, _NOT_THERE)
     if found.bytes != file.bytes:
         return _another_size(file, found.bytes)
     if not fast:
@@ -172,9 +213,9 @@ def _compare_object(file: RecordedFile, address: Address, bucket: Bucket, *, fas
             try:
                 digest = bucket.sha256(address.key)
             except FileNotFoundError:
-                return Checked(file, Finding.MISSING, "it is not there")
+                return Checked(file, Finding.MISSING, _NOT_THERE)
         if digest != file.sha256:
-            return Checked(file, Finding.CHANGED, "its content is not what is on record")
+            return Checked(file, Finding.CHANGED, _OTHER_CONTENT)
     return Checked(file, Finding.WHOLE)
 
 
