@@ -348,6 +348,15 @@ async def test_posters_stand_beside_the_clips(objects: Objects) -> None:
     found = await objects.verify()
     assert (found["whole"], found["stray"]) == (2, 0)
     objects.require_empty_desk()
+    objects.store.bucket.remove("clips/1.poster.jpg")
+    assert (await objects.verify(repairing=True))["posters"] == 1
+    assert objects.store.bucket.read("clips/1.poster.jpg") == poster
+    objects.store.bucket.remove("clips/2.poster.jpg")
+    objects.store.bucket.remove("clips/2.mp4")
+    found = await objects.verify(repairing=True)
+    assert (found["repaired"], found["posters"]) == (1, 1)
+    assert len(objects.store.clips()) == 4
+    assert not list(objects.folder.glob("*.spool"))
 
 
 # --- trouble --------------------------------------------------------------------------------------

@@ -566,3 +566,61 @@ async def test_other_bytes_than_on_record_are_kept_and_said(clips: Clips) -> Non
     code, [repaired], _ = await clips.verify(repair=True)
     assert (code, repaired["other_bytes"]) == (0, True)
     assert (await clips.verify())[0] == 0
+
+
+# --- posters --------------------------------------------------------------------------------------
+
+
+def posters(clips: Clips) -> set[str]:
+    return {path.name for path in clips.files if path.name.endswith(".poster.jpg")}
+
+
+async def test_posters_can_be_asked_for_afterwards(clips: Clips) -> None:
+    await clips.night(3, name="{{ seed }}")
+    clips.manifest(3, name="{{ seed }}", poster=True)
+    assert run(["load", "jobs.yaml"]) == 0
+    clips.capture.readouterr()
+    assert posters(clips) == set()
+    code, found, end = await clips.verify(repair=True)
+    assert (code, found, end["posters"]) == (0, [], 3)
+    assert posters(clips) == {"1.poster.jpg", "2.poster.jpg", "3.poster.jpg"}
+    made = (clips.folder / "clips" / "1.poster.jpg").stat()
+    (clips.folder / "clips" / "2.poster.jpg").write_text("mine")
+    (clips.folder / "clips" / "3.poster.jpg").unlink()
+    assert (await clips.verify(repair=True))[2]["posters"] == 1
+    # What is there stays, whoever made it.
+    assert (clips.folder / "clips" / "1.poster.jpg").stat().st_ino == made.st_ino
+    assert (clips.folder / "clips" / "2.poster.jpg").read_text() == "mine"
+    assert clips.accepted == 3
+
+
+async def test_nobody_gets_a_poster_who_asked_for_none(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await clips.night(1, name="{{ seed }}")
+    assert (await clips.verify(repair=True))[2]["posters"] == 0
+    clips.manifest(1, name="{{ seed }}", poster=True)
+    assert run(["load", "jobs.yaml"]) == 0
+    clips.capture.readouterr()
+    assert (await clips.verify())[2]["posters"] == 0
+    monkeypatch.setattr(pyav, "is_installed", lambda: False)
+    assert (await clips.verify(repair=True))[2]["posters"] == 0
+    assert posters(clips) == set()
+
+
+async def test_a_clip_that_is_repaired_has_its_own_poster(clips: Clips) -> None:
+    await clips.night(2, name="{{ seed }}", poster=True)
+    folder = clips.folder / "clips"
+    for path in clips.files:
+        path.unlink()
+    code, _, end = await clips.verify(repair=True)
+    assert (code, end["repaired"], end["posters"]) == (0, 2, 2)
+    assert posters(clips) == {"1.poster.jpg", "2.poster.jpg"}
+    # Other bytes than before: the old picture is not of this clip.
+    (folder / "1.mp4").unlink()
+    (folder / "1.poster.jpg").write_text("of another clip")
+    clips.change("UPDATE artifacts SET sha256 = ? WHERE path LIKE '%/1.mp4'", "0" * 64)
+    code, _, end = await clips.verify(repair=True)
+    assert (code, end["repaired"], end["posters"]) == (0, 1, 1)
+    assert (folder / "1.poster.jpg").read_bytes().startswith(b"\xff\xd8\xff")
+    assert (folder / ".changed" / "1.poster.jpg").read_text() == "of another clip"

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("batches", metavar="[BATCH]...", nargs=-1)
 @click.option(
-    "--repair", is_flag=True, help="Fetch again what is missing or changed; costs nothing."
+    "--repair",
+    is_flag=True,
+    help="Fetch again what is missing or changed, and make missing posters; costs nothing.",
 )
 @click.option("--fast", is_flag=True, help="Look at presence and size only, not at the content.")
 @click.option(
@@ -93,8 +95,9 @@ async def check(
     prober = Prober()
     tally.verifier = Verifier(database, prober, fast=fast, decode=decode)
     try:
-        async with _mending(database, prober, repair) as mender:
+        async with _mending(database, prober, scope if repair else None) as mender:
             await _recorded(database, ids, tally, mender)
+            tally.posters = 0 if mender is None else mender.posters
     finally:
         await prober.aclose()
     _empty_handed(database, ids, tally)
@@ -134,7 +137,11 @@ async def _handled(
 
     assert tally.verifier is not None
     checked = await tally.verifier.check(file)
-    if mender is None or not checked.can_be_fetched or tally.stopped is not None:
+    if mender is None or tally.stopped is not None:
+        return checked, None
+    if checked.is_here:
+        await mender.keep_poster(checked.file)
+    if not checked.can_be_fetched:
         return checked, None
     try:
         return checked, await mender.mend(checked.file)
@@ -200,10 +207,11 @@ def _strays(database: Database, scope: Sequence[Batch], tally: Tally) -> None:
 
 @asynccontextmanager
 async def _mending(
-    database: Database, prober: Prober, repair: bool
+    database: Database, prober: Prober, scope: Sequence[Batch] | None
 ) -> AsyncIterator[Mender | None]:
-    """What repairs, and needs no token as long as the addresses on record still work."""
-    if not repair:
+    """What repairs the batches of ``scope``, and needs no token as long as the addresses on record
+    still work; None without batches to repair."""
+    if scope is None:
         yield None
         return
     from overnight.artifacts.download import Downloader
@@ -218,7 +226,8 @@ async def _mending(
     downloader = Downloader(
         AiohttpTransport(trust_env=True), retry_after=retry_after, plain_http_hosts=hosts
     )
-    mender = Mender(database, downloader, prober, _connect)
+    with_posters = {batch.name for batch in scope if batch.output.get("poster")}
+    mender = Mender(database, downloader, prober, _connect, with_posters=with_posters)
     try:
         yield mender
     finally:

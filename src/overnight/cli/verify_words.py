@@ -35,6 +35,7 @@ class Tally:
     suffix: str
     counts: Counter[str] = field(default_factory=Counter)
     repaired: int = 0
+    posters: int = 0
     shown: dict[str, list[str]] = field(default_factory=dict)
     verifier: Verifier | None = None
     stopped: Exception | None = None
@@ -102,7 +103,8 @@ class Tally:
         figures = {name.replace("-", "_"): self.counts[name] for name in ("whole", *ORDER)}
         self.output.record(
             {"event": "end"} | figures
-            | {"repaired": self.repaired, "sidecars": sidecars, "unprobed": unprobed, "exit": code},
+            | {"repaired": self.repaired, "sidecars": sidecars, "unprobed": unprobed,
+               "posters": self.posters, "exit": code},
             flush=True,
         )  # fmt: skip
         for text in self._sentences(sidecars, unprobed, hint):
@@ -124,6 +126,9 @@ class Tally:
         if self.repaired:
             parts.append(f"{self.repaired:,} repaired")
         yield f"{', '.join(parts)}."
+        if self.posters:
+            were = _was(self.posters)
+            yield f"{count(self.posters, 'poster')} {were} missing and {were} made."
         if sidecars:
             gone = count(sidecars, "provenance file")
             yield f"{gone} had gone and {_was(sidecars)} written again."

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
@@ -17,9 +18,10 @@ from overnight.artifacts import download
 from overnight.artifacts.bucket import BucketError
 from overnight.artifacts.place import Place, Places, spool_of
 from overnight.artifacts.probe import Prober
-from overnight.engine import provenance
+from overnight.engine import posters, provenance
 from overnight.engine.collect import StorageError
 from overnight.engine.pacing import Pace
+from overnight.engine.posters import Posters
 from overnight.providers import base
 from overnight.store import files
 from overnight.store.database import Database
@@ -54,7 +56,7 @@ class _NothingToHaveError(Exception):
 
 class Mender:
     """``connect`` gives the provider; it is called when a fresh address is first needed, because
-    only that takes a token."""
+    only that takes a token. ``with_posters`` are the names of batches whose clips have posters."""
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class Mender:
         *,
         pace: Pace | None = None,
         places: Places | None = None,
+        with_posters: Collection[str] = (),
     ) -> None:
         self._database = database
         self._downloader = downloader
@@ -76,6 +79,17 @@ class Mender:
         self._rng = Random()  # noqa: S311 - spreads waits
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self._in_vain = 0
+        self._with_posters = with_posters
+        self._posters = Posters(self._places, prober, spool_of(database.path, "posters"))
+        self.posters = 0
+        """Posters that were missing and have been made."""
+
+    async def keep_poster(self, file: RecordedFile) -> None:
+        """Give a clip that is whole its poster, where its batch wants posters and it has none."""
+        if file.batch in self._with_posters:
+            async with self._turn:
+                made = await self._posters.add(file)
+            self.posters += made
 
     async def mend(self, file: RecordedFile) -> Mended:
         """Bring ``file`` home again. Raises :class:`StorageError`, :class:`OSError`, and whatever
@@ -102,11 +116,33 @@ class Mender:
                 place.put_back(put, file.path)
         await asyncio.to_thread(self._record, file, url, fetched)
         await place.settle(self._downloader, fetched)
+        await self._renew_poster(file, fetched, place)
         return Mended(
             suspect=None if fetched.opinion is None else fetched.opinion.suspect,
             other_bytes=fetched.sha256 != file.sha256,
             aside=put,
         )
+
+    async def _renew_poster(
+        self, file: RecordedFile, fetched: download.Fetched, place: Place
+    ) -> None:
+        """The poster of a file that was fetched again; one of other content goes aside."""
+        if file.batch not in self._with_posters or fetched.opinion is None:
+            return
+        if fetched.sha256 != file.sha256:
+            # The clip is home and on record: a poster is no reason to fail.
+            with suppress(OSError, BucketError):
+                await asyncio.to_thread(place.put_aside, posters.location(fetched.location))
+        now = replace(
+            file,
+            path=fetched.location,
+            bytes=fetched.bytes,
+            sha256=fetched.sha256,
+            suspect=fetched.opinion.suspect,
+            probe=fetched.opinion.probe,
+        )
+        made = await self._posters.add(now)
+        self.posters += made
 
     async def aclose(self) -> None:
         """Close the provider, if it was needed, and the places."""

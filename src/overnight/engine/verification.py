@@ -64,6 +64,11 @@ class Checked:
     why: str | None = None
 
     @property
+    def is_here(self) -> bool:
+        """Whether the file is there, with the bytes on record."""
+        return self.finding in (Finding.WHOLE, Finding.SUSPECT, Finding.DIFFERS)
+
+    @property
     def can_be_fetched(self) -> bool:
         """Whether another download would help."""
         return self.finding in (Finding.MISSING, Finding.CHANGED)
@@ -98,9 +103,8 @@ class Verifier:
                 checked = await self._content(file)
                 new = checked.file is not file
             # Where the file itself is gone, so may be the disk that it was on.
-            here = checked.finding in (Finding.WHOLE, Finding.SUSPECT, Finding.DIFFERS)
             belongs = file.newest and file.state is State.SUCCEEDED
-            if here and belongs and (new or file.position == 0):
+            if checked.is_here and belongs and (new or file.position == 0):
                 written = await asyncio.to_thread(self._keep_sidecar, file, anew=new)
                 self.sidecars += written
             return checked
