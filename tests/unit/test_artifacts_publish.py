@@ -18,13 +18,13 @@ SILENT = "Generic S3 error: Error performing PUT https://s3.test/night/in/a - HT
 
 @pytest.mark.parametrize("said", [NO_ROLE, NO_ROLE.partition(" - ")[0]])
 def test_whoever_has_no_keys_is_told_so_at_once_and_not_after_an_hour(said: str) -> None:
-    trouble = publish._trouble(URL, GenericError(said), has_keys=False)
+    trouble = publish.trouble(URL, GenericError(said), has_keys=False)
     assert isinstance(trouble, StoreRefused)
     assert "there are no AWS keys" in str(trouble)
 
 
 @pytest.mark.parametrize("has_keys", [True, False])
 def test_a_store_that_is_silent_may_answer_later(has_keys: bool) -> None:
-    trouble = publish._trouble(URL, GenericError(SILENT), has_keys=has_keys)
+    trouble = publish.trouble(URL, GenericError(SILENT), has_keys=has_keys)
     assert type(trouble) is StoreTrouble
     assert "could not be reached" in str(trouble)
