@@ -324,11 +324,15 @@ async def killed(url: str, target: Path, when: Callable[[bytes], bool]) -> None:
         *(sys.executable, "-c", PROGRAM, url, str(target), ""), stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    async with asyncio.timeout(30):
-        while not when(said := await process.stdout.readline()):
-            assert said, "it ended before its time"
-    process.send_signal(signal.SIGKILL)
-    await process.communicate()
+    try:
+        async with asyncio.timeout(30):
+            while not when(said := await process.stdout.readline()):
+                assert said, "it ended before its time"
+    finally:
+        # Also when the word never came: nothing stays behind of a test that fails.
+        if process.returncode is None:
+            process.send_signal(signal.SIGKILL)
+        await process.communicate()
 
 
 async def test_killed_in_the_middle_it_goes_on_where_it_was(tmp_path: Path) -> None:
