@@ -655,6 +655,23 @@ def test_an_export_of_nothing_leaves_nothing(
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.parametrize("name", [each for each in EVERY if each != "files"])
+def test_where_nothing_succeeded_the_failures_are_all_there_is(
+    name: str, database: Database, tmp_path: Path, capsys: Capture
+) -> None:
+    fill(database, [failed(1), failed(2, "unknown"), failed(3, "pending")])
+    assert export("set", name) == Exit.DONE
+    said = capsys.readouterr().out
+    assert "0 samples" in said
+    assert "failures.jsonl has the failed and unknown jobs" in said
+    here = sorted(path.name for path in (tmp_path / "set").iterdir())
+    assert here == [MARKER, "SHA256SUMS", "failures.jsonl"]
+    assert [row["job_key"] for row in rows_of(tmp_path / "set" / "failures.jsonl")] == [
+        "seed1",
+        "seed2",
+    ]
+
+
 def test_a_full_disk_is_a_sentence_and_no_half_file(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

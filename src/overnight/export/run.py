@@ -26,6 +26,7 @@ from overnight.export.sqlite import Sqlite
 from overnight.export.tables import Csv, JsonLines
 from overnight.export.target import Target, opened
 from overnight.export.webdataset import WebDataset
+from overnight.lifecycle import State
 from overnight.store.exporting import ExportJob
 
 FILES_ONLY = "files"
@@ -78,7 +79,7 @@ def export(
         gathered = stack.enter_context(Spool(target.scratch()))
         gathering = Gathering(request, gathered, names, report, needs_file=kind.needs_file)
         survey = gathering.take(jobs, condition)
-        if not gathering.samples:
+        if not gathering.samples and not _has_failures(request, kind, report):
             raise _nothing(report)
         watcher.total(survey.files, survey.bytes)
         target.change()
@@ -98,11 +99,20 @@ def export(
 
 def _write(contents: Contents, layout: Format, target: Target) -> None:
     if not contents.splits:
-        raise _lost_all(contents.report)
+        if contents.report.lost:
+            raise _lost_all(contents.report)
+        # Nothing succeeded, so this is all there is to take along.
+        failures.write(contents, target)
+        return
     told = layout.write(contents, target)
     if layout.carded:
         failures.write(contents, target)
         card.write(contents, layout, told, target)
+
+
+def _has_failures(request: Request, kind: type[Format], report: Report) -> bool:
+    """Whether failures alone are worth a folder: what was asked for succeeded nowhere."""
+    return kind.carded and report.failures > 0 and request.states == {State.SUCCEEDED}
 
 
 def _nothing(report: Report) -> ExportError:
