@@ -34,8 +34,8 @@ from overnight.providers.base import (
 from overnight.providers.credentials import DEFAULT_BASE, Account
 from overnight.providers.redaction import Secret
 from overnight.providers.runcomfy import BALANCE_URL, RunComfy, Timeouts
-from overnight.providers.runcomfy_answers import LARGEST_BODY
 from overnight.providers.transport import MaybeSentError, NotSentError
+from overnight.providers.wire import LONGEST_BODY, OverTransport
 
 TOKEN = "tok-4f9a/secret-value"
 MODEL = "community/wan-2-1/fusionx/image-to-video"
@@ -282,7 +282,7 @@ async def test_a_probe_that_gets_no_answer_says_so(handle: Handle) -> None:
 
 
 async def test_an_endless_answer_is_cut_off() -> None:
-    body = b" " * (LARGEST_BODY + 1)
+    body = b" " * (LONGEST_BODY + 1)
     async with api(raw(200, body)) as (_, provider):
         submitted = await submit(provider)
         polled = await provider.status(REQUEST)
@@ -349,7 +349,8 @@ class Recorder(httpx.AsyncBaseTransport):
 def recorded(answer: httpx.Response | Exception) -> tuple[RunComfy, Recorder, Recorder]:
     paid, free = Recorder(answer), Recorder(answer)
     account = Account(DEFAULT_BASE, Secret(TOKEN), "test")
-    return RunComfy(account, paid=paid, free=free, clock=lambda: 0.0), paid, free
+    wires = OverTransport(paid), OverTransport(free)
+    return RunComfy(account, paid=wires[0], free=wires[1], clock=lambda: 0.0), paid, free
 
 
 async def test_the_balance_is_asked_for_at_the_real_host_alone() -> None:

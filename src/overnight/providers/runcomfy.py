@@ -4,21 +4,17 @@ catalogue's and the wallet's (:mod:`overnight.providers.catalogue`).
 Addresses are built from the base and the request id alone. The URLs that an answer carries are
 never called: the token would go wherever they point.
 
-The paid POST goes over a connection of its own; the free calls share a pool. Both go straight to
-the transport, past ``httpx.AsyncClient``: its redirects, cookies and authentication are layers
-that a call with a token does better without, and they cost a third of the throughput.
+The paid POST goes over a connection of its own; the free calls share theirs.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 from urllib.parse import quote
-
-import httpx
 
 from overnight import __version__
 from overnight.providers.base import (
@@ -49,8 +45,8 @@ from overnight.providers.catalogue import (
     page_outcome,
 )
 from overnight.providers.credentials import DEFAULT_BASE, Account
+from overnight.providers.routes import Routes
 from overnight.providers.runcomfy_answers import (
-    LARGEST_BODY,
     Answer,
     cancel_outcome,
     is_request_id,
@@ -59,11 +55,13 @@ from overnight.providers.runcomfy_answers import (
     status_outcome,
     submit_outcome,
 )
-from overnight.providers.transport import AiohttpTransport, NotSentError
+from overnight.providers.transport import MaybeSentError, NotSentError
+from overnight.providers.wire import Ask, Site, Wire
 
 _BALANCE_PATH = "/prod/v2/balance"
 BALANCE_URL = f"https://api.runcomfy.net{_BALANCE_PATH}"
 """One wallet for all of RunComfy's products, on a host of its own."""
+_BALANCE_SITE = Site.of("https://api.runcomfy.net")
 
 _NO_SUCH_ID = Gone("this can't be a request id of RunComfy's")
 
@@ -97,13 +95,11 @@ class _Lost(Exception):
 class RunComfy:
     """The Model API for one account; a :class:`~overnight.providers.base.Provider`.
 
-    :param paid: carries submits. It must not reuse connections, and must raise
-        :class:`~overnight.providers.transport.NotSentError` only when that is certain; any other
-        error is taken for 'maybe sent'.
+    :param paid: carries submits. It must not reuse connections.
     :param free: carries everything else.
     :param clock: the Unix time, for dates in Retry-After.
 
-    It owns both transports and closes them.
+    It owns both wires and closes them.
     """
 
     traits = Traits(name="runcomfy", recovery=Recovery.NONE, cancels_running=False)
@@ -112,8 +108,8 @@ class RunComfy:
         self,
         account: Account,
         *,
-        paid: httpx.AsyncBaseTransport,
-        free: httpx.AsyncBaseTransport,
+        paid: Wire,
+        free: Wire,
         timeouts: Timeouts | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -121,28 +117,25 @@ class RunComfy:
         self._paid = paid
         self._free = free
         self._clock = clock
-        limits = timeouts or Timeouts()
-        self._submit_limits = {"connect": limits.connect, "total": limits.submit}
-        self._free_limits = {"connect": limits.connect, "total": limits.free}
+        self._site = Site.of(account.base)
+        self._limits = timeouts or Timeouts()
 
     @classmethod
     def connect(
         cls,
         account: Account,
         *,
-        connections: int = 0,
         trust_env: bool = True,
         timeouts: Timeouts | None = None,
     ) -> RunComfy:
         """One over real sockets; nothing is opened before the first call.
 
-        ``connections`` limits each kind, paid and free (0: no limit); ``trust_env`` goes through
-        the proxy that the environment names.
+        ``trust_env`` goes through the proxy that the environment names.
         """
         return cls(
             account,
-            paid=AiohttpTransport(fresh=True, limit=connections, trust_env=trust_env),
-            free=AiohttpTransport(limit=connections, trust_env=trust_env),
+            paid=Routes(fresh=True, trust_env=trust_env),
+            free=Routes(trust_env=trust_env),
             timeouts=timeouts,
         )
 
@@ -174,15 +167,13 @@ class RunComfy:
             body = json.dumps(dict(inputs), ensure_ascii=False, indent=0, allow_nan=False).encode()
         except (TypeError, ValueError) as exc:
             return Rejected(f"the inputs can't be written as JSON: {exc}")
-        request = httpx.Request(
-            "POST",
-            f"{self.account.base}/v1/models/{path}",
-            headers=[*self._headers(), ("Content-Type", "application/json"), *more],
-            content=body,
-            extensions={"timeout": self._submit_limits},
+        headers = [*self._headers(), ("Content-Type", "application/json"), *more]
+        limits = self._limits
+        ask = Ask(
+            "POST", self._site, f"/v1/models/{path}", headers, body, limits.connect, limits.submit
         )
         try:
-            answer = await self._call(self._paid, request)
+            answer = await self._call(self._paid, ask)
         except _Lost as lost:
             outcome = Unknown if lost.sent else NotSent
             return outcome(lost.reason, call=lost.call("submit"))
@@ -213,17 +204,16 @@ class RunComfy:
     async def probe(self) -> Refused | NoAnswer | None:
         """Read the balance; at another base, where there may be none, the smallest free call."""
         if self.account.base == DEFAULT_BASE:
-            url = BALANCE_URL
+            answer = await self._free_call("GET", _BALANCE_PATH, site=_BALANCE_SITE)
         else:
-            url = f"{self.account.base}/v1/models?limit=1"
-        answer = await self._free_call("GET", url)
+            answer = await self._free_call("GET", "/v1/models?limit=1")
         return probe_outcome(answer) if isinstance(answer, Answer) else answer
 
     async def models(self, *, offset: int, limit: int) -> PageOutcome:
         """A page of the catalogue, ``limit`` (1 to 500) models from ``offset`` on, schemas and
         all."""
         query = f"include_schema=true&limit={limit}&offset={offset}"
-        answer = await self._free_call("GET", f"{self.account.base}/v1/models?{query}")
+        answer = await self._free_call("GET", f"/v1/models?{query}")
         return page_outcome(answer) if isinstance(answer, Answer) else answer
 
     async def model(self, model: str) -> ModelOutcome:
@@ -231,18 +221,18 @@ class RunComfy:
         path = _model_path(model)
         if path is None:
             return Gone(f"{model!r} is not a model id")
-        answer = await self._free_call("GET", f"{self.account.base}/v1/models/{path}")
+        answer = await self._free_call("GET", f"/v1/models/{path}")
         return model_outcome(answer, model) if isinstance(answer, Answer) else answer
 
     async def balance(self) -> BalanceOutcome:
         """What is in the wallet. It is on a host of its own; at another base, on that one."""
         at_home = self.account.base == DEFAULT_BASE
-        url = BALANCE_URL if at_home else f"{self.account.base}{_BALANCE_PATH}"
-        answer = await self._free_call("GET", url)
+        site = _BALANCE_SITE if at_home else self._site
+        answer = await self._free_call("GET", _BALANCE_PATH, site=site)
         return balance_outcome(answer) if isinstance(answer, Answer) else answer
 
     async def aclose(self) -> None:
-        """Close both transports."""
+        """Close both wires."""
         try:
             await self._paid.aclose()
         finally:
@@ -251,39 +241,35 @@ class RunComfy:
     async def _ask(self, method: str, request_id: str, what: str) -> Answer | NoAnswer | Gone:
         if not is_request_id(request_id):
             return _NO_SUCH_ID
-        url = f"{self.account.base}/v1/requests/{request_id}/{what}"
-        return await self._free_call(method, url, what.partition("?")[0])
+        path = f"/v1/requests/{request_id}/{what}"
+        return await self._free_call(method, path, what.partition("?")[0])
 
-    async def _free_call(self, method: str, url: str, name: str = "other") -> Answer | NoAnswer:
-        request = httpx.Request(
-            method, url, headers=self._headers(), extensions={"timeout": self._free_limits}
+    async def _free_call(
+        self, method: str, path: str, name: str = "other", *, site: Site | None = None
+    ) -> Answer | NoAnswer:
+        limits = self._limits
+        ask = Ask(
+            method, site or self._site, path, self._headers(), None, limits.connect, limits.free
         )
         try:
-            return await self._call(self._free, request)
+            return await self._call(self._free, ask)
         except _Lost as lost:
             return NoAnswer(lost.reason, call=lost.call(name))
 
-    async def _call(self, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Answer:
+    async def _call(self, wire: Wire, ask: Ask) -> Answer:
         """The whole answer. Raises :class:`_Lost`, without the request in its context."""
-        began, status = time.monotonic(), None
+        began = time.monotonic()
         try:
-            response = await transport.handle_async_request(request)
-            status = response.status_code
-            try:
-                body = await _read(response)
-            finally:
-                await response.aclose()
+            status, headers, body = await wire.call(ask)
         except NotSentError as exc:
-            reason, sent = exc.reason, False
-        except httpx.RequestError as exc:
-            reason, sent = str(exc) or type(exc).__name__, True
+            reason, sent, broken = exc.reason, False, None
+        except MaybeSentError as exc:
+            reason, sent, broken = exc.reason, True, exc.status
         else:
             seconds = time.monotonic() - began
-            if body is not None:
-                body = self.account.token.scrub(body)
-                return Answer(status, response.headers, body, self._clock(), seconds)
-            reason, sent = f"the answer is longer than {LARGEST_BODY:,} bytes", True
-        raise _Lost(reason, sent=sent, seconds=time.monotonic() - began, status=status)
+            body = self.account.token.scrub(body)
+            return Answer(status, headers, body, self._clock(), seconds)
+        raise _Lost(reason, sent=sent, seconds=time.monotonic() - began, status=broken)
 
 
 _T = TypeVar("_T", bound=Outcome)
@@ -293,24 +279,6 @@ def _from(answer: Answer, name: str, outcome: _T) -> _T:
     """The outcome, with the call that it came from."""
     code: str | None = getattr(outcome, "code", None) or answer.code
     return replace(outcome, call=Call(name, answer.seconds, answer.status, code))
-
-
-async def _read(response: httpx.Response) -> bytes | None:
-    """The body, decoded; None when it is too long to be an answer of the API."""
-    body = bytearray()
-    async for chunk in _chunks(response):
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            return None
-    return bytes(body)
-
-
-def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
-    # httpx's decoding costs as much as the rest of a poll; what isn't encoded goes without it.
-    if "content-encoding" in response.headers:
-        return response.aiter_bytes()
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    return aiter(response.stream)
 
 
 def _model_path(model: str) -> str | None:

@@ -57,9 +57,6 @@ from overnight.providers.output_urls import file_urls
 from overnight.providers.redaction import plain
 from overnight.providers.retry_after import retry_after
 
-LARGEST_BODY = 4 * 1024 * 1024
-"""Bytes of an answer that are read; none of the API's is near it."""
-
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~-]{1,200}")
 _OWN_WORDS = ("error_code", "error_message")
 _ERROR_WORDS = (*_OWN_WORDS, "error", "errors", "detail")

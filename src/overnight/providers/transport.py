@@ -24,14 +24,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from overnight.providers.loopback import is_loopback
+from overnight.providers.proxies import Proxies
 
 _WIRE = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError, EOFError)
 """What aiohttp raises for a call that failed. A cancellation is none of these and passes."""
@@ -56,11 +55,16 @@ class NotSentError(httpx.TransportError):
 
 
 class MaybeSentError(httpx.TransportError):
-    """The call failed after the request was, or may have been, handed to a connection."""
+    """The call failed after the request was, or may have been, handed to a connection.
 
-    def __init__(self, reason: str) -> None:
+    ``status`` is that of an answer which broke off after its head, where whoever raises this saw
+    the head.
+    """
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.status = status
 
 
 @dataclass(slots=True)
@@ -103,8 +107,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._fresh = fresh
         self._limit = limit
-        self._proxy_login = proxy_login
-        self._proxies = getproxies() if trust_env else {}
+        self._proxies = Proxies(trust_env=trust_env, login=proxy_login)
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
@@ -147,7 +150,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             data=await request.aread() or None,
             allow_redirects=False,
             ssl=self._tls_context() if url.scheme == "https" else True,
-            proxy=self._proxy(url),
+            proxy=self._proxies.between(url.scheme, url.host or ""),
             timeout=_limits(request.extensions.get("timeout", {})),
             trace_request_ctx=handover,
         )
@@ -178,14 +181,6 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         if self._tls is None:
             self._tls = httpx.create_ssl_context()
         return self._tls
-
-    def _proxy(self, url: URL) -> str | None:
-        proxy = self._proxies.get(url.scheme)
-        host = url.host or ""
-        if proxy is None or is_loopback(host) or proxy_bypass(host):
-            return None
-        address = proxy if "://" in proxy else f"http://{proxy}"
-        return address if self._proxy_login else str(URL(address).with_user(None))
 
 
 class _Body(httpx.AsyncByteStream):
@@ -263,7 +258,7 @@ def _why_not_sent(exc: Exception, handover: Handover) -> str:
         case aiohttp.ClientConnectorSSLError():
             return f"the TLS handshake with {exc.host} failed"
         case aiohttp.ClientConnectorError():
-            return f"no connection to {exc.host}:{exc.port}: {_system_words(exc.os_error)}"
+            return f"no connection to {exc.host}:{exc.port}: {system_words(exc.os_error)}"
         case aiohttp.ClientHttpProxyError():
             return f"the proxy answered {exc.status}"
         case TimeoutError():
@@ -283,10 +278,11 @@ def _why_lost(exc: Exception, handover: Handover) -> str:
             which = "a reused connection" if handover.reused else "the connection"
             return f"the request was sent, then {which} was closed without an answer"
         case OSError():
-            words = _system_words(exc)
+            words = system_words(exc)
             return f"the request was sent, then the connection was lost: {words}"
     return f"the request was sent, then something went wrong ({type(exc).__name__})"
 
 
-def _system_words(exc: OSError) -> str:
+def system_words(exc: OSError) -> str:
+    """What the system calls the error; its class where it has no words."""
     return exc.strerror or type(exc).__name__
