@@ -36,7 +36,7 @@ class Dialer:
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
-        self._known: dict[tuple[str, int], tuple[str, float]] = {}
+        self._known: dict[str, tuple[str, float]] = {}
         """An address that answered, and until when (the loop's time) it is believed."""
         self._looking = asyncio.Lock()
 
@@ -70,14 +70,13 @@ class Dialer:
             return self._address(site) or await self._race(site)
 
     def _forget(self, site: Site) -> None:
-        self._known.pop((site.host, site.port), None)
+        self._known.pop(site.origin, None)
 
     def _address(self, site: Site) -> str | None:
         """The address to take at once, if one is known."""
-        place = (site.host, site.port)
-        known = self._known.get(place)
+        known = self._known.get(site.origin)
         if known is None and _is_address(site.host):
-            known = self._known[place] = (site.host, float("inf"))
+            known = self._known[site.origin] = (site.host, float("inf"))
         if known is None or known[1] < asyncio.get_running_loop().time():
             return None
         return known[0]
@@ -99,7 +98,7 @@ class Dialer:
             except (OSError, RuntimeError) as exc:
                 raise _no_connection(site, exc) from None
             address = str(winner.getpeername()[0])
-        self._known[site.host, site.port] = (address, loop.time() + _FRESH)
+        self._known[site.origin] = (address, loop.time() + _FRESH)
         return address if winner is None else winner
 
     async def _join(self, site: Site, make: Callable[[], _P], to: socket.socket | str) -> _P:

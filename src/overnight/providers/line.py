@@ -29,6 +29,7 @@ class Line(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reading: Reading | None = None
         self._heard = False
+        self._ended = False
         self._waiting: asyncio.Future[Reply] | None = None
 
     @property
@@ -95,6 +96,9 @@ class Line(asyncio.Protocol):
         except TooLongError:
             self._end(too_long(reading.status or 0))
 
+    def eof_received(self) -> None:
+        self._ended = True
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._standing.discard(self)
@@ -103,7 +107,8 @@ class Line(asyncio.Protocol):
         reading = self._reading
         if reading is None:
             return
-        if exc is None and reading.end():
+        # Only the other end can end an answer: hanging up here doesn't make half of one whole.
+        if self._ended and exc is None and reading.end():
             self._answered(reading)
         elif reading.status is not None:
             self._fail("the answer broke off before its end")

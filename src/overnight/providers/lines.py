@@ -42,7 +42,7 @@ class Lines:
     def __init__(self, *, fresh: bool = False, tls: ssl.SSLContext | None = None) -> None:
         self._fresh = fresh
         self._dialer = Dialer(tls)
-        self._idle: dict[Site, list[Line]] = {}
+        self._idle: dict[str, list[Line]] = {}
         self._open: set[Line] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
@@ -99,7 +99,7 @@ class Lines:
 
     def _take(self, site: Site) -> Line | None:
         """The connection that was put by last, if one still stands."""
-        idle = self._idle.get(site)
+        idle = self._idle.get(site.origin)
         while idle:
             line = idle.pop()
             if line.open and not line.older_than(_KEEPALIVE):
@@ -112,18 +112,18 @@ class Lines:
             line.hang_up()
             return
         line.rest()
-        self._idle.setdefault(site, []).append(line)
+        self._idle.setdefault(site.origin, []).append(line)
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(_KEEPALIVE, self._sweep)
 
     def _sweep(self) -> None:
         """Close what nobody has needed for long, and look again while anything is left."""
         self._sweeper = None
-        for site, lines in list(self._idle.items()):
+        for origin, lines in list(self._idle.items()):
             old = [line for line in lines if not line.open or line.older_than(_KEEPALIVE)]
             for line in old:
                 line.hang_up()
-            self._idle[site] = [line for line in lines if line.open]
+            self._idle[origin] = [line for line in lines if line.open]
         if any(self._idle.values()):
             self._sweeper = asyncio.get_running_loop().call_later(_KEEPALIVE, self._sweep)
 

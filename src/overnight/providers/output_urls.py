@@ -49,7 +49,7 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
 def _is_file_url(text: str, plain_http_hosts: frozenset[str]) -> bool:
     if len(text) > _LONGEST_URL or not text.lower().startswith(("https://", "http://")):
         return False
-    if any(c.isspace() or not c.isprintable() for c in text):
+    if not text.isprintable() or " " in text:  # no other space counts as printable
         return False
     try:
         url = urlsplit(text)

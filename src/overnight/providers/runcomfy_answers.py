@@ -29,7 +29,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from overnight.providers.base import (
@@ -85,7 +84,7 @@ def is_request_id(text: object) -> bool:
     return isinstance(text, str) and bool(_REQUEST_ID.fullmatch(text)) and text not in {".", ".."}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One whole answer. ``headers`` find names in lower case; ``at`` is the Unix time of it, and
     ``seconds`` is how long the call took."""
@@ -95,26 +94,21 @@ class Answer:
     body: bytes = b""
     at: float = 0.0
     seconds: float = 0.0
+    words: Mapping[str, Any] | None = field(init=False, repr=False, compare=False)
+    """The body where it is a JSON object."""
+    code: str | None = field(init=False, repr=False, compare=False)
+    """The API's own error code, as text."""
 
-    @cached_property
-    def words(self) -> Mapping[str, Any] | None:
-        """The body where it is a JSON object."""
-        try:
-            value = json.loads(self.body.decode("utf-8-sig"))
-        except (ValueError, RecursionError):
-            return None
-        return value if isinstance(value, dict) else None
+    def __post_init__(self) -> None:
+        words = _json_object(self.body)
+        object.__setattr__(self, "words", words)
+        object.__setattr__(self, "code", _code((words or {}).get("error_code")))
 
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
 
-    @cached_property
-    def code(self) -> str | None:
-        """The API's own error code, as text."""
-        return _code((self.words or {}).get("error_code"))
-
-    @cached_property
+    @property
     def family(self) -> int:
         """The HTTP status that the answer speaks with: its code's where that has one."""
         if self.code and re.fullmatch(r"[45]\d{5}", self.code):
@@ -146,6 +140,14 @@ class Answer:
             return f"HTTP {self.status}, error code {self.code}"
         kind = "an HTML page" if self.is_page else "nothing usable" if self.body else "no body"
         return f"HTTP {self.status} with {kind}"
+
+
+def _json_object(body: bytes) -> Mapping[str, Any] | None:
+    try:
+        value = json.loads(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _code(value: object) -> str | None:

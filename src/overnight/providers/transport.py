@@ -19,6 +19,7 @@ welcome for free calls; it never does so for POST, and a *fresh* transport reuse
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -284,5 +285,6 @@ def _why_lost(exc: Exception, handover: Handover) -> str:
 
 
 def system_words(exc: OSError) -> str:
-    """What the system calls the error; its class where it has no words."""
-    return exc.strerror or type(exc).__name__
+    """What the system calls the error; its class where it has no number."""
+    # The text beside the number may be asyncio's own, with an address in it a second time.
+    return os.strerror(exc.errno) if exc.errno else type(exc).__name__

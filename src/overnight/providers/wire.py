@@ -27,6 +27,8 @@ _PIECE = 16 * 1024
 class Site:
     """Where calls go: what comes before a call's own path."""
 
+    origin: str
+    """Scheme, host and port as one text: two sites of one origin share connections."""
     scheme: str
     """``http`` or ``https``."""
     host: str
@@ -43,7 +45,8 @@ class Site:
         url = httpx.URL(base)
         port = url.port or (443 if url.scheme == "https" else 80)
         prefix = url.raw_path.decode("ascii").rstrip("/")
-        return cls(url.scheme, url.host, port, url.netloc.decode("ascii"), prefix)
+        authority = url.netloc.decode("ascii")
+        return cls(f"{url.scheme}://{authority}", url.scheme, url.host, port, authority, prefix)
 
     @property
     def tls(self) -> bool:
@@ -141,7 +144,8 @@ def unpacked(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     encoding = headers.get("content-encoding")
     if encoding is None:
         return Reply(status, headers, body)
-    response = httpx.Response(200, headers={"content-encoding": encoding}, content=_pieces(body))
+    packed = [(b"content-encoding", encoding.encode("latin-1"))]
+    response = httpx.Response(status, headers=packed, content=_pieces(body))
     found = bytearray()
     try:
         for piece in response.iter_bytes():
@@ -163,7 +167,7 @@ def _as_httpx(ask: Ask) -> httpx.Request:
     site = ask.site
     return httpx.Request(
         ask.method,
-        f"{site.scheme}://{site.authority}{site.prefix}{ask.path}",
+        f"{site.origin}{site.prefix}{ask.path}",
         headers=list(ask.headers),
         content=ask.body,
         extensions={"timeout": {"connect": ask.connect, "total": ask.total}},
