@@ -4,8 +4,8 @@
 
 ``aiohttp`` is the limit: the fastest client there is in Python, called directly. ``httpx`` has its
 own pool, ``httpx-aiohttp`` the published transport over aiohttp, ``transport`` is overnight's own
-one, called as overnight calls it: a connection of its own for each submit. IN_FLIGHT tasks share
-the jobs.
+wire, called as its provider calls it: a connection of its own for each submit, and the time limits
+that a job's calls have. IN_FLIGHT tasks share the jobs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bench.stopwatch import Stopwatch, hand_over, more_files
+from bench.stopwatch import Stopwatch, hand_over, more_files, on_loop
 
 Call = Callable[[str, str, Any], Awaitable[Any]]
 """Method, path and body (or None) to the answer's JSON value."""
@@ -82,22 +82,17 @@ async def over_httpx_aiohttp(origin: str) -> AsyncIterator[Call]:
 
 @asynccontextmanager
 async def over_own_transport(origin: str) -> AsyncIterator[Call]:
-    """Calls over overnight's transport: submits on fresh connections, the rest on shared ones."""
-    import httpx
+    """Calls over overnight's wire: submits on fresh connections, the rest on shared ones."""
+    from overnight.providers.routes import Routes
+    from overnight.providers.wire import Ask, Site
 
-    from overnight.providers.transport import AiohttpTransport
-
-    paid, free = AiohttpTransport(fresh=True), AiohttpTransport()
+    site, headers = Site.of(origin), list(HEADERS.items())
+    paid, free = Routes(fresh=True), Routes()
 
     async def call(method: str, path: str, body: Any) -> Any:
         content = None if body is None else json.dumps(body).encode()
-        request = httpx.Request(method, f"{origin}{path}", headers=HEADERS, content=content)
-        response = await (paid if method == "POST" else free).handle_async_request(request)
-        try:
-            assert isinstance(response.stream, httpx.AsyncByteStream)
-            return json.loads(b"".join([chunk async for chunk in response.stream]))
-        finally:
-            await response.aclose()
+        ask = Ask(method, site, path, headers, content, connect=10.0, total=60.0)
+        return json.loads((await (paid if method == "POST" else free).call(ask)).body)
 
     try:
         yield call
@@ -151,7 +146,7 @@ def main() -> None:
     parser.add_argument("in_flight", type=int)
     asked = parser.parse_args()
     more_files()
-    hand_over(asyncio.run(run(asked.client, asked.origin, asked.jobs, asked.in_flight)))
+    hand_over(on_loop(run(asked.client, asked.origin, asked.jobs, asked.in_flight)))
 
 
 if __name__ == "__main__":

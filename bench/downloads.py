@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bench import loopback
 from bench.harness import Aim, Figures, Report, alternate, child, parser, ratio, tell
-from bench.stopwatch import Stopwatch, hand_over
+from bench.stopwatch import Stopwatch, hand_over, on_loop
 from overnight.artifacts.download import Downloader, Fetched
 from overnight.providers.retry_after import retry_after
 from overnight.providers.transport import AiohttpTransport
@@ -120,7 +120,7 @@ def main() -> int:
         return measure(asked).publish(asked.results)
     origin, files, size, at_once = asked.fetch[0], *map(int, asked.fetch[1:])
     with tempfile.TemporaryDirectory(prefix="bench-downloads-") as folder:
-        hand_over(asyncio.run(fetch(origin, files, size, at_once, Path(folder))))
+        hand_over(on_loop(fetch(origin, files, size, at_once, Path(folder))))
     return 0
 
 

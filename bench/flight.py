@@ -24,7 +24,7 @@ from pathlib import Path
 
 from bench import loopback, ours
 from bench.harness import Aim, Figures, Report, alternate, child, medians, parser, tell
-from bench.stopwatch import Stopwatch, hand_over, more_files
+from bench.stopwatch import Stopwatch, hand_over, more_files, on_loop
 from overnight.engine.worker import Worker
 from overnight.store.database import open_database
 
@@ -135,7 +135,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-flight-") as folder:
         path = Path(folder) / "bench.db"
         ours.load(path, jobs, jobs)
-        hand_over(asyncio.run(fly(path, origin, jobs)))
+        hand_over(on_loop(fly(path, origin, jobs)))
     return 0
 
 

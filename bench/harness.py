@@ -190,8 +190,10 @@ class Report:
 def _footer(settings: Mapping[str, Any]) -> str:
     on = surroundings()
     asked = ", ".join(f"{key} {value}" for key, value in settings.items())
+    loop = f"uvloop {on['uvloop']}" if on["uvloop"] else "asyncio's own event loop"
     return (
-        f"{asked}. Python {on['python']}, SQLite {on['sqlite']}, SQLAlchemy {on['sqlalchemy']}, "
+        f"{asked}. Python {on['python']}, {loop}, SQLite {on['sqlite']}, "
+        f"SQLAlchemy {on['sqlalchemy']}, "
         f"{on['cores']} cores of {on['processor']}, load average {on['load_average'][0]}."
     )
 

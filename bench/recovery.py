@@ -11,7 +11,6 @@ has seen as many polls as there are jobs (the pacing decides that one, and it is
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from pathlib import Path
 
 from bench import loopback, ours
 from bench.harness import Aim, Figures, Report, alternate, medians, parser, tell
-from bench.stopwatch import more_files
+from bench.stopwatch import more_files, on_loop
 from overnight.store.database import open_database
 
 LOOK = 0.05
@@ -120,7 +119,7 @@ def main() -> int:
     asked = made.parse_args()
     if asked.work is None:
         return measure(asked).publish(asked.results)
-    asyncio.run(work(asked.work, os.environ["RUNCOMFY_MODEL_API_BASE"]))
+    on_loop(work(asked.work, os.environ["RUNCOMFY_MODEL_API_BASE"]))
     return 0
 
 

@@ -5,12 +5,28 @@ Peers run in an environment of their own, so this needs nothing but the standard
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import json
 import resource
 import sys
 import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from bench.surroundings import peak_memory
+
+_T = TypeVar("_T")
+
+
+def on_loop(main: Coroutine[Any, Any, _T]) -> _T:
+    """``asyncio.run``, on uvloop where that is installed: for every contender alike."""
+    try:
+        loop_factory = importlib.import_module("uvloop").new_event_loop
+    except ImportError:
+        loop_factory = None
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(main)
 
 
 class Stopwatch:

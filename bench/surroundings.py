@@ -6,7 +6,7 @@ import os
 import platform
 import resource
 import sqlite3
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,16 @@ def surroundings() -> dict[str, Any]:
         "sqlite": sqlite3.sqlite_version,
         "overnight": version("overnight"),
         "sqlalchemy": version("sqlalchemy"),
+        "uvloop": _uvloop(),
     }
+
+
+def _uvloop() -> str | None:
+    """The version of the event loop that every contender then runs on; None for asyncio's own."""
+    try:
+        return version("uvloop")
+    except PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

@@ -10,13 +10,12 @@ FILE`` cProfile watches the event loop (it slows everything: for reading, not fo
 from __future__ import annotations
 
 import argparse
-import asyncio
 import cProfile
 import tempfile
 from pathlib import Path
 
 from bench import ours
-from bench.stopwatch import Stopwatch, hand_over, more_files
+from bench.stopwatch import Stopwatch, hand_over, more_files, on_loop
 from overnight.engine.report import Ending
 from overnight.store.database import open_database
 
@@ -51,7 +50,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-ours-") as folder:
         path = Path(folder) / "bench.db"
         ours.load(path, asked.jobs, asked.in_flight)
-        hand_over(asyncio.run(_run(path, asked.origin, asked.jobs, asked.profile)))
+        hand_over(on_loop(_run(path, asked.origin, asked.jobs, asked.profile)))
 
 
 if __name__ == "__main__":

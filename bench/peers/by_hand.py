@@ -14,7 +14,7 @@ from contextlib import closing
 
 from bench.calls import MODEL_PATH, inputs, over_httpx, until_done
 from bench.peers.work import Asked, asked
-from bench.stopwatch import Stopwatch, hand_over
+from bench.stopwatch import Stopwatch, hand_over, on_loop
 
 TABLE = """CREATE TABLE jobs (
     id INTEGER PRIMARY KEY, state TEXT, inputs TEXT, request_id TEXT, result TEXT)"""
@@ -59,7 +59,7 @@ def main() -> None:
     with asked(__doc__) as wish, closing(sqlite3.connect(wish.folder / "jobs.db")) as connection:
         prepare(connection, wish.jobs)
         watch = Stopwatch()
-        asyncio.run(run(connection, wish))
+        on_loop(run(connection, wish))
         hand_over(watch.figures(wish.jobs))
 
 

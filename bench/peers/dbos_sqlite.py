@@ -14,7 +14,7 @@ from dbos import DBOS
 
 from bench.calls import MODEL_PATH, inputs, over_aiohttp, until_done
 from bench.peers.work import PATIENCE, Asked, asked
-from bench.stopwatch import Stopwatch, hand_over
+from bench.stopwatch import Stopwatch, hand_over, on_loop
 
 
 async def run(wish: Asked) -> dict[str, float]:
@@ -65,7 +65,7 @@ async def run(wish: Asked) -> dict[str, float]:
 def main() -> None:
     """Measure once."""
     with asked(__doc__) as wish:
-        hand_over(asyncio.run(run(wish)))
+        hand_over(on_loop(run(wish)))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ server's CPU time and memory are counted with the worker's.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ from procrastinate import App, PsycopgConnector
 
 from bench.calls import MODEL_PATH, inputs, over_aiohttp, until_done
 from bench.peers.work import Asked, asked
-from bench.stopwatch import Stopwatch, hand_over
+from bench.stopwatch import Stopwatch, hand_over, on_loop
 
 TABLE = "CREATE TABLE requests (seed int PRIMARY KEY, request_id text, result text)"
 SUBMITTED = "INSERT INTO requests (seed, request_id) VALUES (%(seed)s, %(request_id)s)"
@@ -126,7 +125,7 @@ async def _require_done(connector: Any, jobs: int) -> None:
 def main() -> None:
     """Measure once."""
     with asked(__doc__) as wish, cluster(wish.folder) as (conninfo, server):
-        hand_over(asyncio.run(run(wish, conninfo, server)))
+        hand_over(on_loop(run(wish, conninfo, server)))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ for: the emulator has one of its own.
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 import shutil
 import sys
@@ -85,7 +84,7 @@ def _copy_example(target: Path) -> None:
 
 
 def _run(manifest: Manifest, output: Output) -> Exit:
-    from overnight.cli import session, summary
+    from overnight.cli import eventloop, session, summary
     from overnight.cli.wanted import Wanted
     from overnight.manifest.reading import MAX_JOBS
     from overnight.store.database import open_database
@@ -102,7 +101,7 @@ def _run(manifest: Manifest, output: Output) -> Exit:
                 f"{SERVICE[0]:g} to {SERVICE[1]:g} s each, at most {manifest.run.concurrency} at "
                 "once. Ctrl-C stops."
             )
-            outcome = asyncio.run(_work(database, batch, output))
+            outcome = eventloop.run(_work(database, batch, output))
         suffix = f" --db {shlex.quote(str(FOLDER / DATABASE))}"
         end = summary.read(database, [batch], outcome, "overnight demo", suffix)
         code = summary.tell(end, output)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -177,7 +176,7 @@ class Undertaking:
 
     def _work(self, scope: Sequence[Batch], terms: Terms, *, ask: bool) -> Outcome:
         """Say what is going to happen to ``scope``, ask if that is wanted, and do it."""
-        from overnight.cli import session
+        from overnight.cli import eventloop, session
 
         require_no_worker(self.database)
         account = session.users_account()
@@ -188,7 +187,8 @@ class Undertaking:
         if self.go_on:
             self._release(scope)
         admit = self._still(scope, bill.cost if ask else None)
-        return asyncio.run(session.work(self.database, scope, account, self.output, terms, admit))
+        night = session.work(self.database, scope, account, self.output, terms, admit)
+        return eventloop.run(night)
 
     def _submits(self, batch: Batch) -> bool:
         return bool(batch.states[State.PENDING]) and (self.go_on or batch.halted is None)
