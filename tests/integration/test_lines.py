@@ -332,6 +332,44 @@ async def test_only_the_server_can_end_a_body_without_a_length(by_whom: str) -> 
                 await answer
 
 
+async def test_an_answer_that_comes_as_time_runs_out_counts(
+    fresh: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[asyncio.Timeout] = []
+    started, answered = asyncio.timeout, Line._answered
+
+    def watched(seconds: float | None) -> asyncio.Timeout:
+        limits.append(started(seconds))
+        return limits[-1]
+
+    def too_late(line: Line, reading: Any) -> None:
+        limits[0].reschedule(asyncio.get_running_loop().time())  # goes off before the call goes on
+        answered(line, reading)
+
+    monkeypatch.setattr(asyncio, "timeout", watched)
+    monkeypatch.setattr(Line, "_answered", too_late)
+    async with on(Stage()) as stage:
+        says(stage, OK)
+        assert (await fresh.call(post(stage))).status == 200
+    assert limits[0].expired()
+
+
+async def test_a_call_that_is_still_connecting_when_all_is_closed_is_not_sent(
+    fresh: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected = Line.connection_made
+
+    def closing(line: Line, transport: asyncio.BaseTransport) -> None:
+        fresh._closed = True
+        connected(line, transport)
+
+    monkeypatch.setattr(Line, "connection_made", closing)
+    async with on(Stage()) as stage:
+        says(stage, OK)
+        assert isinstance(await fault_of(fresh, post(stage)), NotSentError)
+    assert stage.requests == []
+
+
 # --- connections ----------------------------------------------------------------------------------
 
 
@@ -368,6 +406,28 @@ async def test_a_free_call_on_a_dying_connection_is_repeated_once(kept: Lines) -
         fault = await fault_of(kept, ask(stage))
         assert isinstance(fault, MaybeSentError)
         assert len(stage.requests) == 3
+
+
+async def test_a_repeated_call_that_finds_nobody_may_have_arrived_the_first_time(
+    kept: Lines,
+) -> None:
+    stage, done = Stage(), asyncio.Event()
+
+    async def answer_and_leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await stage.hear(reader)
+        writer.write(OK)
+        await stage.hear(reader)
+        server.close()
+        done.set()
+
+    stage.scenes.append(answer_and_leave)
+    server = await asyncio.start_server(stage.meet, "127.0.0.1", 0)
+    stage.port = server.sockets[0].getsockname()[1]
+    await kept.call(ask(stage))
+    fault = await fault_of(kept, ask(stage))
+    assert done.is_set()
+    assert isinstance(fault, MaybeSentError)
+    assert "no connection to" in fault.reason
 
 
 async def test_a_free_call_that_was_being_answered_is_not_repeated(kept: Lines) -> None:

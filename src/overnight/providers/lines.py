@@ -24,8 +24,6 @@ from overnight.providers.wire import Ask, Reply, Site
 _KEEPALIVE = 15.0
 """Seconds that an idle connection is kept for the next free call."""
 
-_MAY_REPEAT = frozenset({"GET", "HEAD"})
-
 
 class Lines:
     """Calls without a proxy; a :class:`~overnight.providers.wire.Wire`.
@@ -52,15 +50,19 @@ class Lines:
         if self._closed:
             raise NotSentError("the transport is closed")
         request = _written(ask, last=self._fresh)
-        used: list[Line] = []
+        asked: list[asyncio.Future[Reply]] = []
         try:
             async with asyncio.timeout(ask.total):
-                return await self._carry(ask, request, used)
+                return await self._carry(ask, request, asked)
         except TimeoutError:
-            sent = bool(used)
-        if sent:
-            raise MaybeSentError("the request was sent, and no whole answer came in time")
-        raise NotSentError("no connection in time")
+            if asked and asked[-1].done() and not asked[-1].cancelled():
+                return asked[-1].result()  # it came in the very moment in which time was up
+            why = "the request was sent, and no whole answer came in time"
+        except NotSentError as exc:
+            if not asked:
+                raise
+            why = exc.reason  # the second time; the first may have arrived
+        raise MaybeSentError(why) if asked else NotSentError("no connection in time")
 
     async def aclose(self) -> None:
         """Close every connection and wait until they are closed."""
@@ -74,21 +76,26 @@ class Lines:
                 line.hang_up()
             await asyncio.gather(*gone)
 
-    async def _carry(self, ask: Ask, request: bytes, used: list[Line]) -> Reply:
+    async def _carry(self, ask: Ask, request: bytes, asked: list[asyncio.Future[Reply]]) -> Reply:
+        """The answer; ``asked`` grows by one each time that the request is handed over."""
         kept = self._take(ask.site)
         if kept is not None:
             try:
-                return await self._speak(kept, ask.site, request, used)
+                return await self._speak(kept, ask.site, request, asked)
             except MaybeSentError:
-                if kept.heard or ask.method not in _MAY_REPEAT:
+                if kept.heard or ask.method != "GET":
                     raise
         loop = asyncio.get_running_loop()
         line = await self._dialer.open(ask.site, lambda: Line(loop, self._open), ask.connect)
-        return await self._speak(line, ask.site, request, used)
+        if self._closed:
+            line.hang_up()
+        return await self._speak(line, ask.site, request, asked)
 
-    async def _speak(self, line: Line, site: Site, request: bytes, used: list[Line]) -> Reply:
+    async def _speak(
+        self, line: Line, site: Site, request: bytes, asked: list[asyncio.Future[Reply]]
+    ) -> Reply:
         waiting = line.ask(request)
-        used.append(line)
+        asked.append(waiting)
         try:
             reply = await waiting
         except asyncio.CancelledError:
