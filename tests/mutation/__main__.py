@@ -29,7 +29,13 @@ from types import CodeType, ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MODULES = ("overnight.lifecycle", "overnight.engine.retry", "overnight.store.queue")
+MODULES = (
+    "overnight.lifecycle",
+    "overnight.engine.retry",
+    "overnight.store.queue",
+    "overnight.store.resting",
+    "overnight.store.steps",
+)
 TESTS = [
     str(ROOT / "tests" / "unit" / f"test_{name}.py")
     for name in ("store_guards", "store_reach", "store_queue", "engine_retry", "lifecycle")

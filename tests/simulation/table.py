@@ -18,7 +18,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.pool import StaticPool
 
-from overnight.store import loading, tally, views
+from overnight.store import group, loading, tally, views
 from overnight.store.rows import Batch
 from overnight.store.tables import metadata
 from tests.simulation.plan import Terms
@@ -196,7 +196,7 @@ class Table:
         """One transaction, as the writer does it: where one operation raises, each has its own."""
         try:
             with self._transaction:
-                done = [Done(operation(self._quick)) for operation in operations]
+                done = [Done(value) for value in group.run(self._quick, operations)]
         except Exception as error:
             self._changes.clear()
             _reraise_storage(error)

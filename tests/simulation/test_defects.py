@@ -5,19 +5,21 @@ ones; a few dozen seeds are enough for each.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import FromClause, update
 
 from overnight.engine import budget, collect, drive, gate, rate, run, settle
 from overnight.engine.pacing import Pace
 from overnight.engine.retry import Policy, after_failure, after_submit
 from overnight.lifecycle import Event
 from overnight.providers import base
-from overnight.store import queue, tally
+from overnight.store import queue, steps, tally
+from overnight.store.job import Job
+from overnight.store.steps import Move
 from overnight.store.tables import jobs
 from tests.simulation import night
 from tests.simulation.plan import Act, Interruption, Moment, Plan, Terms, Window, Wish, draw
@@ -77,10 +79,13 @@ def defect(
 
 @defect("written by a worker that lost its lease|went from|a file of a worker", often_frozen)
 def writes_are_not_guarded(patch: Patch) -> None:
-    others = [bindparam(f"held_{name}").is_not(None) for name in ("state", "attempt", "fence")]
-    by_id = (jobs.c.id == bindparam("held_id"), *others)
-    patch.setattr(queue, "_UPDATE_HELD", update(jobs).where(*by_id))
-    patch.setattr(queue, "_IS_HELD", select(jobs.c.id).where(*by_id))
+    def by_id(given: FromClause) -> list[Any]:
+        return [jobs.c.id == given.c.held_id]
+
+    patch.setattr(steps, "_is_held", by_id)
+    patch.setattr(steps, "_is_there", lambda *_: True)
+    for statement in (steps._MOVE, steps._DELIVER, steps._KEEP):
+        patch.setattr(statement, "_texts", {})
 
 
 @defect("may have been accepted|without a certain answer")
@@ -176,7 +181,7 @@ def a_refused_account_is_tried_again(patch: Patch) -> None:
 
 @defect("tallies")
 def figures_are_not_kept(patch: Patch) -> None:
-    patch.setattr(tally, "moved", lambda *_: None)
+    patch.setattr(tally, "add", lambda *_: None)
 
 
 @defect("files$")
@@ -189,14 +194,12 @@ def a_job_succeeds_before_its_files_are_home(patch: Patch) -> None:
 
 @defect("which is not its request|paid, no id|recorded, not")
 def the_request_id_is_not_recorded(patch: Patch) -> None:
-    move = queue.move
-
-    def careless(connection: Any, job: Any, event: Event, facts: Any) -> Any:
+    def careless(job: Job, event: Event, facts: steps.Facts) -> steps.Move:
         if event is Event.ACCEPTED:
-            facts = queue.Facts(facts.at, request_id="r1")
-        return move(connection, job, event, facts)
+            facts = steps.Facts(facts.at, request_id="r1")
+        return Move(job, event, facts)
 
-    patch.setattr(queue, "move", careless)
+    patch.setattr(steps, "Move", careless)
 
 
 @defect("submits at a rate", with_rules)
@@ -217,13 +220,14 @@ def canaries_are_not_waited_for(patch: Patch) -> None:
 
 @defect("wish to cancel was forgotten", hasty)
 def a_move_forgets_what_the_user_wished(patch: Patch) -> None:
-    move = queue.move
+    together = Move.together
 
-    def forgetful(connection: Any, job: Any, event: Event, facts: Any) -> Any:
-        connection.execute(update(jobs).where(jobs.c.id == job.id), {"cancel_requested": False})
-        return move(connection, job, event, facts)
+    def forgetful(connection: Any, moves: Sequence[Move]) -> Any:
+        ids = [move.job.id for move in moves]
+        connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values(cancel_requested=False))
+        return together(connection, moves)
 
-    patch.setattr(queue, "move", forgetful)
+    patch.setattr(Move, "together", forgetful)
 
 
 def _hammering(cancel: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,11 +33,11 @@ from overnight.engine.settle import (
 )
 from overnight.lifecycle import Event
 from overnight.providers import base
-from overnight.store import faults, files, names, queue, suspects, views
+from overnight.store import faults, files, names, steps, suspects, views
 from overnight.store.faults import Place
 from overnight.store.job import Job
-from overnight.store.queue import Facts, Overtaken
 from overnight.store.rows import ArtifactRow
+from overnight.store.steps import Facts, Overtaken
 
 USELESS_ANSWERS = 8
 """Answers in a row that are no file (a web page, an empty body, an address that has expired once
@@ -93,10 +93,12 @@ class Collector:
         if job.delivered:
             rows = await self._recorded(job)
         if not rows:
-            job = await self._read_verdict(job, polls)
+            verdict = await self._read_verdict(job, polls)
+            if isinstance(verdict, Job):
+                return verdict
+            job, rows = await self._record_delivery(job, verdict)
             if not job.delivered:
                 return job
-            rows = await self._recorded(job)
         if not rows:
             error = "The provider says it worked, but names no file."
             return await self._record(job, Event.UNCOLLECTABLE, polls, error)
@@ -125,15 +127,15 @@ class Collector:
 
     # --- the verdict ----------------------------------------------------------------------------
 
-    async def _read_verdict(self, job: Job, polls: Polls) -> Job:
-        """Ask until there is a verdict; record it. ``delivered`` is set when it worked."""
+    async def _read_verdict(self, job: Job, polls: Polls) -> Job | base.Delivered:
+        """Ask until there is a verdict: the delivery, or the job once anything else is recorded."""
         run = self._run
         while True:
             outcome = await run.provider.result(request_of(job))
             polls.saw(outcome)
             match outcome:
                 case base.Delivered():
-                    return await self._record_delivery(job, outcome)
+                    return outcome
                 case base.Failed():
                     return await fail(run, job, outcome, polls)
                 case base.Cancelled():
@@ -154,14 +156,19 @@ class Collector:
     def _is_refused(self, polls: Polls) -> bool:
         return polls.refused >= REFUSAL_CONFIRMATIONS and not self._run.wait_for_account
 
-    async def _record_delivery(self, job: Job, delivery: base.Delivered) -> Job:
+    async def _record_delivery(
+        self, job: Job, delivery: base.Delivered
+    ) -> tuple[Job, Mapping[int, ArtifactRow]]:
+        """Record it; the job as the table has it then, and its files, none of them home where
+        nothing was delivered before."""
         run = self._run
         faults.reach(Place.DELIVERY_READ)
-        recorded = await run.record(
-            partial(queue.delivered, job=job, urls=delivery.urls, cost=delivery.cost, at=run.now())
-        )
+        recorded = await run.record(steps.Delivery(job, delivery.urls, delivery.cost, run.now()))
         faults.reach(Place.DELIVERY_RECORDED)
-        return await run.reread(job) if isinstance(recorded, Overtaken) else recorded
+        if isinstance(recorded, Overtaken):
+            real = await run.reread(job)
+            return real, await self._recorded(real)
+        return recorded, _not_home(recorded, delivery.urls)
 
     # --- the files ------------------------------------------------------------------------------
 
@@ -173,7 +180,7 @@ class Collector:
             await poster.add(place, fetched, self._prober)
         faults.reach(Place.FILE_NAMED)
         file = _stored(row, fetched)
-        kept = await run.record(partial(queue.stored, job=job, file=file, at=run.now()))
+        kept = await run.record(steps.Keep(job, file, run.now()))
         faults.reach(Place.FILE_RECORDED)
         await place.settle(self._downloader, fetched)
         return not isinstance(kept, Overtaken)
@@ -336,10 +343,18 @@ def _recorded(place: FilePlace, row: ArtifactRow) -> download.Fetched | None:
     return download.Fetched(made, row.bytes, row.sha256, row.content_type, address=address)
 
 
-def _stored(row: ArtifactRow, fetched: download.Fetched) -> queue.Stored:
+def _not_home(job: Job, urls: Sequence[str]) -> dict[int, ArtifactRow]:
+    """What is on record of files of which nothing but their addresses is."""
+    return {
+        position: ArtifactRow(job.attempt, position, url, None, None, None, None)
+        for position, url in enumerate(urls)
+    }
+
+
+def _stored(row: ArtifactRow, fetched: download.Fetched) -> steps.Stored:
     """What to record of a file; one that was on record already keeps what was found in it."""
     found = fetched.opinion
-    return queue.Stored(
+    return steps.Stored(
         row.position,
         fetched.location,
         fetched.bytes,

@@ -26,12 +26,12 @@ from overnight.engine.retry import Decision, Policy
 from overnight.lifecycle import HELD, IN_BUDGET, IN_FLIGHT, Event, State
 from overnight.providers.base import Provider, Recovery
 from overnight.providers.redaction import unsigned
-from overnight.store import decisions, leases, queue, views
+from overnight.store import decisions, leases, steps, views
 from overnight.store.decisions import Kind
 from overnight.store.errors import LeaseLost
 from overnight.store.job import Job
-from overnight.store.queue import Facts, Overtaken
 from overnight.store.rows import Batch
+from overnight.store.steps import Facts, Overtaken
 from overnight.store.writer import Operation, Recorder
 
 T = TypeVar("T")
@@ -128,7 +128,7 @@ class Run:
         if facts.error is not None:
             # Whoever fetches an input in vain may quote its address, which is a secret.
             facts = replace(facts, error=unsigned(facts.error))
-        moved = await self.record(partial(queue.move, job=job, event=event, facts=facts))
+        moved = await self.record(steps.Move(job, event, facts))
         if isinstance(moved, Overtaken):
             return await self.reread(job)
         self._account_for(job, moved, event, facts)

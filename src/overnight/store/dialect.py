@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    FromClause,
     Table,
     Text,
     bindparam,
@@ -84,6 +85,16 @@ def _read_schema(cursor: sqlite3.Cursor) -> None:
 def insert_new(table: Table, unique: list[str]) -> Insert:
     """An INSERT that passes over rows whose ``unique`` columns are there already."""
     return sqlite.insert(table).on_conflict_do_nothing(index_elements=unique)
+
+
+def insert_or_set(table: Table, given: FromClause, unique: list[str], others: list[str]) -> Insert:
+    """An INSERT of the rows of ``given`` that sets ``others`` where a row with the same ``unique``
+    columns is there already. Both are columns of both; a row without the first one is no row."""
+    there = given.c[unique[0]].is_not(None)
+    rows = select(*[given.c[name] for name in unique + others]).where(there)
+    insert = sqlite.insert(table).from_select(unique + others, rows)
+    new = {name: insert.excluded[name] for name in others}
+    return insert.on_conflict_do_update(index_elements=unique, set_=new)
 
 
 def texts(name: str) -> TableValuedAlias:

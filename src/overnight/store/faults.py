@@ -47,7 +47,7 @@ class Place(StrEnum):
     SUBMIT_RECORDED = "submit-recorded"
     """The answer, with its request id, is durable."""
     IN_GROUP = "in-group"
-    """In the writer's transaction, between two operations of a group or after the last."""
+    """In the writer's transaction, between two writes of a group or after the last."""
     FINISHED = "finished"
     """It is durable that the provider is done; the verdict has not been read."""
     DELIVERY_READ = "delivery-read"

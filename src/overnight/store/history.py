@@ -7,18 +7,23 @@ transition, and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, bindparam, func, update
-from sqlalchemy.sql import Update
+from sqlalchemy import ColumnElement, Connection, FromClause, case, func, update
+from sqlalchemy.sql.dml import Update
 
 from overnight.lifecycle import IN_FLIGHT, Event
+from overnight.store.bulk import Bulk
 from overnight.store.tables import attempts
 
 if TYPE_CHECKING:
     from overnight.store.job import Job
-    from overnight.store.queue import Facts
+    from overnight.store.steps import Facts
+
+Line = dict[str, Any]
+"""What is added to an attempt, by its columns."""
 
 SUBMIT = "submit"
 """The name of the paid call; the others are ``status``, ``result`` and ``cancel``."""
@@ -41,79 +46,89 @@ class Heard:
     unanswered: int = 0
 
 
-# Statements of the hot path are built once. Values to set are given by their column's name.
-_ATTEMPT = (
-    update(attempts)
-    .where(attempts.c.job_id == bindparam("of_job"), attempts.c.number == bindparam("of_attempt"))
-    .values(
-        calls=attempts.c.calls + bindparam("more_calls"),
-        unanswered=attempts.c.unanswered + bindparam("more_unanswered"),
-    )
-)
+def moved(job: Job, after: Job, event: Event, facts: Facts) -> Line:
+    """What a transition of ``job`` to what it is ``after`` it leaves."""
+    line: Line = {"calls": 0, "unanswered": 0}
+    if event in _TIMED:
+        line[_TIMED[event]] = facts.at
+    if event is Event.ACCEPTED:
+        line["request_id"] = facts.request_id
+    if facts.cost is not None:
+        line["cost"] = facts.cost
+    if after.state not in IN_FLIGHT:
+        line |= {"ended_at": facts.at, "outcome": event.value, "error": facts.error}
+    if facts.heard is not None:
+        line |= _answers(facts.heard, facts.at)
+    return line | _newest(job)
 
 
-def _with_time(column: str) -> Update:
-    # A requeued job is seen running again; the history keeps when it was seen first.
-    return _ATTEMPT.values({column: func.coalesce(attempts.c[column], bindparam("now"))})
+def costs(job: Job, dollars: float) -> Line:
+    """What the provider says that the attempt costs."""
+    return {"cost": dollars, "calls": 0, "unanswered": 0} | _newest(job)
+
+
+def write(connection: Connection, lines: Sequence[Line]) -> None:
+    """Add ``lines`` to their attempts."""
+    _WRITE.run(connection, [tuple(map(line.get, _COLUMNS)) for line in lines])
 
 
 _TIMED = {
-    Event.ACCEPTED: _with_time("accepted_at"),
-    Event.SEEN_RUNNING: _with_time("running_at"),
-    Event.FINISHED: _with_time("finished_at"),
+    Event.ACCEPTED: "accepted_at",
+    Event.SEEN_RUNNING: "running_at",
+    Event.FINISHED: "finished_at",
 }
 
 
-def newest(job: Job) -> dict[str, Any]:
-    """The parameters that mean the job's newest attempt."""
-    return {"of_job": job.id, "of_attempt": job.attempt}
+def _newest(job: Job) -> Line:
+    return {"job_id": job.id, "number": job.attempt}
 
 
-def moved(connection: Connection, job: Job, after: Job, event: Event, facts: Facts) -> None:
-    """Record a transition of ``job`` to what it is ``after`` it."""
-    values: dict[str, Any] = {}
-    if event in _TIMED:
-        values["now"] = facts.at
-    if event is Event.ACCEPTED:
-        values["request_id"] = facts.request_id
-    if facts.cost is not None:
-        values["cost"] = facts.cost
-    if after.state not in IN_FLIGHT:
-        values |= {"ended_at": facts.at, "outcome": event, "error": facts.error}
-    if facts.heard is not None:
-        values |= _answers(facts.heard, facts.at)
-    if values:
-        _write(connection, _TIMED.get(event, _ATTEMPT), values, job, facts.heard)
-
-
-def costs(connection: Connection, job: Job, dollars: float) -> None:
-    """Record what the provider says that the attempt costs."""
-    _write(connection, _ATTEMPT, {"cost": dollars}, job)
-
-
-def _write(
-    connection: Connection,
-    statement: Update,
-    values: dict[str, Any],
-    job: Job,
-    heard: Heard | None = None,
-) -> None:
-    calls, unanswered = (0, 0) if heard is None else (heard.calls, heard.unanswered)
-    more = {"more_calls": calls, "more_unanswered": unanswered}
-    connection.execute(statement, values | more | newest(job))
-
-
-def _answers(heard: Heard, at: float) -> dict[str, Any]:
+def _answers(heard: Heard, at: float) -> Line:
     """The columns that hold what a call answered; what is unknown leaves them as they are."""
-    values: dict[str, Any] = {}
+    line: Line = {"calls": heard.calls, "unanswered": heard.unanswered}
     if heard.call is not None:
-        values |= {"last_call": heard.call, "last_status": heard.status}
+        line |= {"last_call": heard.call, "last_status": heard.status}
     if heard.call == SUBMIT:
-        values |= {
+        line |= {
             "submit_status": heard.status,
             "submit_seconds": heard.seconds,
             "answered_at": at,
         }
     if heard.code is not None:
-        values["error_code"] = heard.code
-    return values
+        line["error_code"] = heard.code
+    return line
+
+
+# --- the statement --------------------------------------------------------------------------------
+
+_KEYS = ("job_id", "number")
+_FIRST = ("accepted_at", "running_at", "finished_at")
+"""The first one stays: a requeued job is seen running again, and the history keeps when it was
+seen first."""
+_LAST = ("request_id", "cost", "ended_at", "outcome", "last_call", "answered_at", "error_code")
+"""The newest one counts, where there is one."""
+_WITH = {
+    "error": "ended_at",
+    "last_status": "last_call",
+    "submit_status": "answered_at",
+    "submit_seconds": "answered_at",
+}
+"""Written, NULL or not, whenever the other one is."""
+_ADDED = ("calls", "unanswered")
+_COLUMNS = (*_KEYS, *_FIRST, *_LAST, *_WITH, *_ADDED)
+
+
+def _write_lines(given: FromClause) -> Update:
+    new, old = given.c, attempts.c
+    values: dict[str, ColumnElement[Any]] = {}
+    values |= {name: func.coalesce(old[name], new[name]) for name in _FIRST}
+    values |= {name: func.coalesce(new[name], old[name]) for name in _LAST}
+    values |= {
+        name: case((new[other].is_not(None), new[name]), else_=old[name])
+        for name, other in _WITH.items()
+    }
+    values |= {name: old[name] + new[name] for name in _ADDED}
+    return update(attempts).where(*[old[name] == new[name] for name in _KEYS]).values(values)
+
+
+_WRITE = Bulk({name: attempts.c[name] for name in _COLUMNS}, _write_lines)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, func, select, update
 
 from overnight.lifecycle import State
 from overnight.store import dialect
+from overnight.store.bulk import Bulk
 from overnight.store.errors import readable
 from overnight.store.tables import jobs, tallies
 
 _CREATE = dialect.insert_new(tallies, ["batch_id", "state"])
-_ADD = (
-    tallies.update()
-    .where(tallies.c.batch_id == bindparam("b"), tallies.c.state == bindparam("s"))
-    .values(jobs=tallies.c.jobs + bindparam("n"))
+_ADD = Bulk(
+    {"batch_id": tallies.c.batch_id, "state": tallies.c.state, "more": tallies.c.jobs},
+    lambda given: (
+        update(tallies)
+        .where(tallies.c.batch_id == given.c.batch_id, tallies.c.state == given.c.state)
+        .values(jobs=tallies.c.jobs + given.c.more)
+    ),
 )
 
 
@@ -28,9 +32,12 @@ def open_batch(connection: Connection, batch_id: int) -> None:
 
 def shift(connection: Connection, batch_id: int, changes: Mapping[State, int]) -> None:
     """Add ``changes`` (jobs a state, signed) to the batch's figures."""
-    rows = [{"b": batch_id, "s": state, "n": n} for state, n in changes.items() if n]
-    if rows:
-        connection.execute(_ADD, rows)
+    add(connection, {(batch_id, state): n for state, n in changes.items()})
+
+
+def add(connection: Connection, changes: Mapping[tuple[int, State], int]) -> None:
+    """Add ``changes`` (jobs a batch and state, signed) to the figures."""
+    _ADD.run(connection, [(batch, state.value, n) for (batch, state), n in changes.items() if n])
 
 
 def moved(connection: Connection, batch_id: int, source: State, target: State) -> None:

@@ -4,8 +4,9 @@ SQLite takes one writer at a time and pays for every commit with a flush to the 
 thread owns the writing connection, takes whatever has gathered while the last commit was being
 flushed, runs it as one transaction, and answers everybody once it is durable.
 
-An operation is a function of a connection. One that raises is undone alone: the group is rolled
-back and run again one by one, so that a bug in one write can't take another one with it. When the
+An operation is a function of a connection; those of a kind may be run in one go
+(:mod:`overnight.store.group`). One that raises is undone alone: the group is rolled back and run
+again one by one, so that a bug in one write can't take another one with it. When the
 storage itself fails (full disk, I/O error) the writer says so to everybody, now and from then on:
 after that, nothing may be claimed to be saved.
 """
@@ -22,10 +23,10 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from overnight.store import dialect, faults
+from overnight.store import dialect
+from overnight.store import group as group_of
 from overnight.store.database import Database
 from overnight.store.errors import StoreError
-from overnight.store.faults import Place
 
 T = TypeVar("T")
 Operation = Callable[[Connection], T]
@@ -141,9 +142,9 @@ class Writer:
     def _commit(self, connection: Connection, group: list[_Entry]) -> None:
         try:
             with connection.begin():
-                for entry in group:
-                    entry.value = entry.operation(connection)
-                    faults.reach(Place.IN_GROUP)
+                values = group_of.run(connection, [entry.operation for entry in group])
+            for entry, value in zip(group, values, strict=True):
+                entry.value = value
         except Exception as error:
             if _storage_failed(error):
                 raise
