@@ -121,14 +121,6 @@ class Prepared:
         row = self.execute(statement, parameters).first()
         return None if row is None else row[0]
 
-    def exec_driver_sql(self, text: str, values: tuple[Any, ...] = ()) -> Answer:
-        """A text that the store has compiled itself (:mod:`overnight.store.bulk`)."""
-        try:
-            return Answer(self._raw.execute(text, values).rowcount)
-        except sqlite3.Error:
-            self._connection.exec_driver_sql(text, values)
-            raise
-
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 

@@ -3,15 +3,19 @@
 import asyncio
 import os
 import threading
+from dataclasses import replace
 from functools import partial
 
 import pytest
 from sqlalchemy import Connection, event, func, select, text
 
+from overnight.lifecycle import Event, State
+from overnight.store import leases, queue, steps, tally, views
 from overnight.store.database import Database, open_database
 from overnight.store.errors import DatabaseUnusable, StoreError
 from overnight.store.tables import batches
-from overnight.store.writer import Writer
+from overnight.store.writer import GROUP, Writer
+from tests.unit.test_store_queue import ME, load
 
 
 def add(connection: Connection, name: str) -> str:
@@ -53,6 +57,53 @@ async def test_what_gathers_during_a_commit_is_one_transaction(database: Databas
     # The first alone, then everything that waited for it: not one each.
     assert len(commits) <= 3
     assert len(names(database)) == 50
+
+
+async def test_what_one_turn_of_the_loop_records_is_one_transaction(database: Database) -> None:
+    engine = database.writer_engine()
+    commits: list[int] = []
+    event.listen(engine, "commit", lambda _: commits.append(1))
+    writer = Writer(_WithEngine(database, engine))
+    writer.start()
+    await asyncio.gather(*[writer.record(partial(add, name=f"b{n}")) for n in range(50)])
+    assert len(commits) == 1
+    await writer.stop()
+
+
+async def test_more_than_a_group_holds_is_recorded_in_its_order(database: Database) -> None:
+    writer = Writer(database)
+    writer.start()
+    seen: list[int] = []
+
+    def note(_: Connection, number: int) -> None:
+        seen.append(number)
+
+    numbers = range(2 * GROUP + 3)
+    await asyncio.gather(*[writer.record(partial(note, number=n)) for n in numbers])
+    await writer.stop()
+    assert seen == [*numbers]
+
+
+async def test_a_stale_step_does_not_take_its_group_with_it(database: Database) -> None:
+    load(database, 5)
+    writer = Writer(database)
+    writer.start()
+    fence = await writer.record(partial(leases.take, identity=ME, now=1.0))
+    claim = partial(queue.claim, fence=fence, batch_id=1, limit=5, now=2.0)
+    jobs = await writer.record(claim)
+    old = replace(jobs[2], fence=fence + 1)
+    moves = [
+        steps.Move(job, Event.ACCEPTED, steps.Facts(3.0, request_id=f"r{job.id}"))
+        for job in (*jobs[:2], old, *jobs[3:])
+    ]
+    told = await asyncio.gather(*[writer.record(move) for move in moves])
+    await writer.stop()
+    assert [isinstance(each, steps.Overtaken) for each in told] == [n == 2 for n in range(5)]
+    with database.reading() as connection:
+        [batch] = views.all_batches(connection)
+        assert tally.recount(connection, 1) == batch.states
+        assert batch.states[State.QUEUED] == 4
+        assert views.current(connection, old.id).state is State.SUBMITTING
 
 
 class _WithEngine(Database):

@@ -30,6 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert, Update
 
+from overnight.store import dialect
+
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 """How many rows a statement may have; more of them are several statements."""
 
@@ -54,8 +56,7 @@ class Bulk:
             size = SIZES[bisect_left(SIZES, len(some))]
             given = [value for row in some for value in row]
             given.extend(self._nobody * (size - len(some)))
-            text = self.text(connection, size)
-            changed += connection.exec_driver_sql(text, tuple(given)).rowcount
+            changed += dialect.write(connection, self.text(connection, size), tuple(given))
         return changed
 
     def text(self, connection: Connection, size: int) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -57,11 +58,14 @@ class Writer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._handed_over: queue.SimpleQueue[list[_Entry] | None] = queue.SimpleQueue()
+        self._incoming: list[_Entry] = []
+        self._gathered: deque[_Entry] = deque()
+        """What the thread has taken and not begun."""
         self._thread = threading.Thread(target=self._run, name="overnight-writer", daemon=True)
         self._failure: StoreError | None = None
         self._stopped = False
-        # Held while an entry is handed over, so that none can slip in behind the last one.
+        # Held while entries are handed over, so that none can slip in behind the last one.
         self._door = threading.Lock()
 
     def start(self) -> None:
@@ -71,7 +75,9 @@ class Writer:
         """Finish what was handed over, then end the thread."""
         with self._door:
             self._stopped = True
-        self._entries.put(None)
+            self._handed_over.put(self._incoming)
+            self._handed_over.put(None)
+            self._incoming = []
         await asyncio.to_thread(self._thread.join)
 
     async def record(self, operation: Operation[T]) -> T:
@@ -86,9 +92,20 @@ class Writer:
                 raise self._failure
             if self._stopped:
                 raise StoreError("The writer has stopped; nothing more can be saved.")
-            self._entries.put(entry)
+            is_first = not self._incoming or self._incoming[-1].loop is not loop
+            self._incoming.append(entry)
+        if is_first:
+            # What else this turn of the loop records is handed over with it: waking the thread for
+            # the first alone would have it run a transaction of one.
+            loop.call_soon(self._hand_over)
         value: T = await entry.future
         return value
+
+    def _hand_over(self) -> None:
+        with self._door:
+            if self._incoming:
+                self._handed_over.put(self._incoming)
+                self._incoming = []
 
     # --- in the writer's own thread -----------------------------------------------------------
 
@@ -123,21 +140,20 @@ class Writer:
 
     def _gather(self) -> list[_Entry] | None:
         """What has come in since the last commit; None when it is time to stop."""
-        first = self._entries.get()
-        if first is None:
-            return None
-        group = [first]
-        while len(group) < GROUP:
+        gathered = self._gathered
+        while len(gathered) < GROUP:
             try:
-                entry = self._entries.get_nowait()
+                entries = self._handed_over.get(block=not gathered)
             except queue.Empty:
                 break
-            if entry is None:
+            if entries is None:
+                if not gathered:
+                    return None
                 # Stop after this group: put the mark back for the next round.
-                self._entries.put(None)
+                self._handed_over.put(None)
                 break
-            group.append(entry)
-        return group
+            gathered.extend(entries)
+        return [gathered.popleft() for _ in range(min(GROUP, len(gathered)))]
 
     def _commit(self, connection: Connection, group: list[_Entry]) -> None:
         try:
@@ -162,16 +178,16 @@ class Writer:
 
     def _fail(self, error: BaseException, group: list[_Entry] | None = None) -> None:
         failure = error if isinstance(error, StoreError) else _died(error)
+        waiting = [*(group or []), *self._gathered]
         with self._door:
             self._failure = failure
-        waiting = list(group or [])
+            waiting += self._incoming
+            self._incoming = []
         while True:
             try:
-                entry = self._entries.get_nowait()
+                waiting += self._handed_over.get_nowait() or []
             except queue.Empty:
                 break
-            if entry is not None:
-                waiting.append(entry)
         for entry in waiting:
             entry.error = failure
         _answer(waiting)
