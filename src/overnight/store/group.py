@@ -7,7 +7,8 @@ whoever needs one write before another waits for it, and so never has both in on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
 from sqlalchemy import Connection
@@ -46,6 +47,15 @@ class UnevenError(Exception):
 def run(connection: Connection, operations: Sequence[Operation]) -> list[Any]:
     """The value of each operation. What one raises, :class:`UnevenError` included, undoes all."""
     results: list[Any] = [None] * len(operations)
+    for places, write in _parts(operations):
+        for place, value in zip(places, write(connection), strict=True):
+            results[place] = value
+        faults.reach(Place.IN_GROUP)
+    return results
+
+
+def _parts(operations: Sequence[Operation]) -> Iterator[tuple[list[int], Operation]]:
+    """What is run in one go: the places of the operations, and what makes the values of them."""
     joint: dict[type[Joint[Any]], list[tuple[int, Joint[Any]]]] = {}
     single: list[tuple[int, Operation]] = []
     for place, operation in enumerate(operations):
@@ -54,11 +64,17 @@ def run(connection: Connection, operations: Sequence[Operation]) -> list[Any]:
         else:
             single.append((place, operation))
     for kind, several in joint.items():
-        values = kind.together(connection, [operation for _, operation in several])
-        for (place, _), value in zip(several, values, strict=True):
-            results[place] = value
-        faults.reach(Place.IN_GROUP)
+        alike = [operation for _, operation in several]
+        yield [place for place, _ in several], partial(_together, kind, alike)
     for place, operation in single:
-        results[place] = operation(connection)
-        faults.reach(Place.IN_GROUP)
-    return results
+        yield [place], partial(_alone, operation)
+
+
+def _together(
+    kind: type[Joint[Any]], alike: Sequence[Joint[Any]], connection: Connection
+) -> list[Any]:
+    return kind.together(connection, alike)
+
+
+def _alone(operation: Operation, connection: Connection) -> list[Any]:
+    return [operation(connection)]
