@@ -17,9 +17,9 @@ from overnight.engine.pacing import Pace
 from overnight.engine.retry import Policy, after_failure, after_submit
 from overnight.lifecycle import Event
 from overnight.providers import base
-from overnight.store import queue, steps, tally
+from overnight.store import queue, steps, taking_up, tally
 from overnight.store.job import Job
-from overnight.store.steps import Move
+from overnight.store.steps import Facts, Move
 from overnight.store.tables import jobs
 from tests.simulation import night
 from tests.simulation.plan import Act, Interruption, Moment, Plan, Terms, Window, Wish, draw
@@ -99,13 +99,11 @@ def doubt_counts_as_not_sent(patch: Patch) -> None:
 
 @defect("may have been accepted|without a certain answer")
 def what_a_dead_worker_was_submitting_goes_back(patch: Patch) -> None:
-    move = queue.move
+    def hopeful(connection: Any, lost: list[Job], now: float) -> None:
+        for job in lost:
+            queue.move(connection, job, Event.NOT_SENT, Facts(now))
 
-    def hopeful(connection: Any, job: Any, event: Event, facts: Any) -> Any:
-        dead = event is Event.UNCERTAIN and "worker ended" in (facts.error or "")
-        return move(connection, job, Event.NOT_SENT if dead else event, facts)
-
-    patch.setattr(queue, "move", hopeful)
+    patch.setattr(taking_up, "_doubt", hopeful)
 
 
 @defect("with a budget of|of a batch that may have")

@@ -201,7 +201,11 @@ class QueueMachine(RuleBasedStateMachine):
         if seen is None:
             return
         actor.held += seen.taken
-        assert all(job.fence == actor.fence for job in [*seen.taken, *seen.to_cancel])
+        assert all(job.fence == actor.fence for job in seen.taken)
+        held = {
+            row[0] for row in self.witness.rows(f"SELECT id FROM jobs WHERE fence = {actor.fence}")
+        }
+        assert held.issuperset([*seen.to_cancel, *(job.id for job in seen.taken)])
         if self._resubmits_by_itself():
             # What was found in the middle of a submit may be resubmitted at once as well.
             resubmitted = self._count("possible_duplicates", "batches") - self.duplicates

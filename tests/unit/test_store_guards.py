@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection
 
 from overnight.lifecycle import Event, State
-from overnight.store import control, decisions, leases, queue, views
+from overnight.store import control, decisions, leases, queue, taking_up, views
 from overnight.store.database import Database
 from overnight.store.decisions import Resolution
 from overnight.store.errors import LeaseLost, NotFound
@@ -35,7 +35,7 @@ def test_a_wish_to_cancel_is_not_overwritten_by_a_worker_that_has_not_seen_it(
     assert views.current(connection, job.id).cancel_requested
     # There is nothing to ask a provider that is done with it.
     asked = [] if event is Event.FINISHED else [job.id]
-    assert [wanted.id for wanted in views.to_cancel(connection, 1)] == asked
+    assert views.to_cancel(connection, 1) == asked
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_wish_to_cancel_outlives_the_doubt(connection: Connection) -> None:
     decisions.resolve(connection, [proved.id], Resolution.NEVER_ACCEPTED, now=6.0)
     assert views.current(connection, proved.id).state is State.CANCELLED
     look = control.look(connection, fence=1, batch_ids=[1], now=7.0)
-    assert [job.id for job in look.to_cancel] == [adopted.id]
+    assert look.to_cancel == [adopted.id]
 
 
 # --- whoever lost the lease writes nothing --------------------------------------------------------
@@ -115,7 +115,7 @@ def test_a_worker_is_refused_from_the_moment_another_takes_the_lease(
     with pytest.raises(LeaseLost):
         control.look(connection, fence=1, batch_ids=[1], now=later)
     with pytest.raises(LeaseLost):
-        queue.take_up(connection, fence=1, now=later)
+        taking_up.take_up(connection, fence=1, now=later)
     with pytest.raises(LeaseLost, match="took over"):
         leases.require(connection, 1)
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from overnight.lifecycle import Event, State
-from overnight.store import decisions, leases, queue, views
+from overnight.store import decisions, leases, queue, taking_up, views
 from overnight.store.decisions import Resolution
 from overnight.store.job import Job
 from overnight.store.queue import Facts, Overtaken
@@ -120,7 +120,7 @@ def test_what_is_taken_up_keeps_to_itself(connection: Connection, resting: int) 
     walk(connection, goes_on, Event.ACCEPTED)
     later = 1.0 + leases.LEASE
     fence = leases.take(connection, ME, now=later)
-    taken, lost = queue.take_up(connection, fence=fence, now=later)
+    taken, lost = taking_up.take_up(connection, fence=fence, now=later)
     assert ([job.id for job in taken], lost) == ([goes_on.id], 0)
     assert views.current(connection, rests.id).fence == queue.NOBODY
 

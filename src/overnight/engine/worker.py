@@ -36,6 +36,9 @@ from overnight.store.job import Job
 from overnight.store.rows import Batch
 from overnight.store.writer import Operation, Recorder
 
+AT_A_TIME = 250
+"""Jobs that begin in one turn of the event loop: some milliseconds."""
+
 
 class Worker:
     """Works on ``scope`` until it is settled. ``run`` once; ``drain`` at any time.
@@ -184,14 +187,27 @@ class Worker:
         run.others.update((batch.id, batch) for batch in seen.others)
         run.due = 0.0
         self._tell(seen)
-        for job in seen.taken:
-            if not run.draining:
-                self._start(job)
-        for job in seen.to_cancel:
-            if job.id not in run.to_cancel:
-                run.to_cancel.add(job.id)
-                run.rouse(job.id)
+        for job_id in seen.to_cancel:
+            if job_id not in run.to_cancel:
+                run.to_cancel.add(job_id)
+                run.rouse(job_id)
+        await self._go_on(seen.taken)
         run.wake.set()
+
+    async def _go_on(self, taken: Sequence[Job]) -> None:
+        """Start what was taken up. All of it has its slots before anything else can be claimed;
+        then the jobs begin some at a time, so that thousands don't hold up everything else."""
+        run = self._run
+        if run.draining:
+            return
+        for job in taken:
+            self._make_room(job)
+        for number, job in enumerate(taken, 1):
+            self._begin(job)
+            if number % AT_A_TIME == 0:
+                await asyncio.sleep(0)
+                if run.draining or self._fatal is not None:
+                    return
 
     def _tell(self, seen: control.Look) -> None:
         if seen.lost:
@@ -277,13 +293,20 @@ class Worker:
     # --- jobs under way -----------------------------------------------------------------------
 
     def _start(self, job: Job) -> None:
+        self._make_room(job)
+        self._begin(job)
+
+    def _make_room(self, job: Job) -> None:
+        """Fill the job's slot; a run doesn't end while a job of its own has yet to begin."""
         run = self._run
         if job.state in IN_BUDGET:
             run.budget.hold(job.id, job.batch_id)
-        task = asyncio.create_task(self._driver.drive(job), name=f"job {job.id}")
-        self._tasks[job.id] = task
         if job.batch_id in run.batches:
             self._own.add(job.id)
+
+    def _begin(self, job: Job) -> None:
+        task = asyncio.create_task(self._driver.drive(job), name=f"job {job.id}")
+        self._tasks[job.id] = task
         task.add_done_callback(partial(self._ended, job))
 
     def _ended(self, job: Job, task: asyncio.Task[None]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from overnight.store import decisions, leases, queue, views
+from overnight.store import decisions, leases, taking_up, views
 from overnight.store.job import Job
 from overnight.store.rows import Batch
 
@@ -18,8 +18,8 @@ class Look:
 
     batches: Sequence[Batch]
     """The run's own batches as they are now."""
-    to_cancel: Sequence[Job]
-    """Jobs of this worker that the user wants cancelled at the provider."""
+    to_cancel: Sequence[int]
+    """Ids of jobs of this worker that the user wants cancelled at the provider."""
     taken: Sequence[Job] = ()
     """Jobs in flight that this worker holds from now on."""
     others: Sequence[Batch] = ()
@@ -46,8 +46,8 @@ def look(
     leases.require(connection, fence)
     taken: list[Job] = []
     lost = 0
-    if views.in_flight_elsewhere(connection, fence):
-        taken, lost = queue.take_up(connection, fence=fence, now=now)
+    if taking_up.is_due(connection, fence):
+        taken, lost = taking_up.take_up(connection, fence=fence, now=now)
     batches = views.all_batches(connection)
     told = _decide(connection, batches, batch_ids, now, for_good)
     if told:

@@ -30,7 +30,7 @@ from overnight.store.resting import (
     retry,
 )
 from overnight.store.steps import Facts, Overtaken, Stored, delivered, move, stored
-from overnight.store.tables import IS_CANARY, IS_IN_FLIGHT, IS_PENDING, attempts, jobs
+from overnight.store.tables import IS_CANARY, IS_PENDING, attempts, jobs
 
 __all__ = [
     "NOBODY",
@@ -47,7 +47,6 @@ __all__ = [
     "move_resting",
     "retry",
     "stored",
-    "take_up",
 ]
 
 
@@ -135,33 +134,3 @@ def _claimed(job: Job, fence: int, now: float) -> Job:
         request_id=None,
         updated_at=now,
     )
-
-
-def take_up(connection: Connection, *, fence: int, now: float) -> tuple[list[Job], int]:
-    """Become the holder of everything in flight that another worker left, or that nobody holds.
-
-    A job found in ``submitting`` may have been submitted and nobody can tell, so it becomes
-    ``unknown`` here and is only counted: the second value. Everything else has a request id and
-    goes on where it was.
-    Raises :class:`~overnight.store.errors.LeaseLost`.
-    """
-    leases.require(connection, fence)
-    rows = connection.execute(select(*COLUMNS).where(IS_IN_FLIGHT, jobs.c.fence != fence)).all()
-    taken: list[Job] = []
-    lost = 0
-    for row in rows:
-        job = Job.from_row(row)
-        connection.execute(update(jobs).where(jobs.c.id == job.id).values(fence=fence))
-        job = replace(job, fence=fence)
-        if job.state is State.SUBMITTING:
-            lost += 1
-            move(
-                connection,
-                job,
-                Event.UNCERTAIN,
-                Facts(now, error="The worker ended between the intent to submit and the answer."),
-            )
-        else:
-            taken.append(job)
-        faults.reach(Place.TAKING_UP)
-    return taken, lost

@@ -19,7 +19,6 @@ from overnight.store.errors import NotFound, readable
 from overnight.store.job import COLUMNS, Job
 from overnight.store.rows import ArtifactRow, AttemptRow, Batch, Detail, EventRow, JobRow
 from overnight.store.tables import (
-    IS_IN_FLIGHT,
     IS_PENDING,
     IS_SUSPECT,
     IS_TO_CANCEL,
@@ -351,22 +350,15 @@ def current(connection: Connection, job_id: int) -> Job:
 _CURRENT = select(*COLUMNS).where(jobs.c.id == bindparam("of_job"))
 
 
-def to_cancel(connection: Connection, fence: int) -> list[Job]:
-    """Jobs of this worker that the user wants cancelled, and that the provider is not done with."""
-    return [Job.from_row(row) for row in connection.execute(_TO_CANCEL, {"holder": fence})]
+def to_cancel(connection: Connection, fence: int) -> list[int]:
+    """The ids of this worker's jobs that the user wants cancelled, and that the provider is not
+    done with."""
+    return list(connection.scalars(_TO_CANCEL, {"holder": fence}))
 
 
-_TO_CANCEL = select(*COLUMNS).where(
+_TO_CANCEL = select(jobs.c.id).where(
     IS_TO_CANCEL, jobs.c.fence == bindparam("holder"), jobs.c.state != State.COLLECTING.value
 )
-
-
-def in_flight_elsewhere(connection: Connection, fence: int) -> bool:
-    """Whether something in flight is held by nobody, or by a worker that was replaced."""
-    return connection.execute(_ELSEWHERE, {"holder": fence}).first() is not None
-
-
-_ELSEWHERE = select(jobs.c.id).where(IS_IN_FLIGHT, jobs.c.fence != bindparam("holder")).limit(1)
 
 
 def intents_since(connection: Connection, since: float) -> list[float]:
