@@ -26,6 +26,7 @@ from overnight.providers.credentials import find_account
 from overnight.providers.retry_after import retry_after
 from overnight.providers.runcomfy import RunComfy
 from overnight.providers.transport import AiohttpTransport
+from overnight.providers.turnstile import Turnstile, free_calls
 from overnight.store import loading, views
 from overnight.store.database import Database, open_database
 from overnight.store.writer import Writer
@@ -99,7 +100,7 @@ async def worker(
     account = find_account(
         {"RUNCOMFY_API_TOKEN": TOKEN, "RUNCOMFY_MODEL_API_BASE": origin}, Path.home()
     )
-    provider = RunComfy.connect(account, trust_env=False)
+    provider = Turnstile(RunComfy.connect(account, trust_env=False), free_calls())
     downloader = NoFiles(AiohttpTransport(), retry_after=retry_after)
 
     def collector(run: Run) -> Collector:

@@ -10,7 +10,7 @@ import pytest
 
 from overnight.artifacts.download import Downloader
 from overnight.engine.budget import Budget
-from overnight.engine.claim import Claimer
+from overnight.engine.claim import SUBMITS_AT_ONCE, Claimer
 from overnight.engine.collect import Collector
 from overnight.engine.concurrency import Concurrency
 from overnight.engine.drive import Driver
@@ -24,7 +24,7 @@ from overnight.store.errors import LeaseLost
 from overnight.store.job import Job
 from overnight.store.rows import Batch
 from overnight.store.writer import Operation
-from tests.night import night
+from tests.night import Night, night
 
 T = TypeVar("T")
 
@@ -101,6 +101,69 @@ async def test_nothing_is_claimed_while_draining_empties_slots() -> None:
     assert claimer._room(1, 0) == 4
     run.draining = True
     assert claimer._room(1, 0) == 0
+
+
+async def test_however_many_slots_are_free_few_submits_are_under_way() -> None:
+    run = a_run(Forgets())
+    run.budget, run.concurrency = Budget({1: 20_000}), Concurrency(20_000)
+    run.concurrency.limit = 20_000
+    submitting: set[int] = set()
+    claimer = Claimer(run, submitting)
+    assert claimer._room(1, 0) == SUBMITS_AT_ONCE
+    submitting.update(range(SUBMITS_AT_ONCE - 1))
+    assert claimer._room(1, 0) == 1
+    submitting.update(range(SUBMITS_AT_ONCE + 50))
+    assert claimer._room(1, 0) == 0
+
+
+def _in_flight(n: Night, jobs: int) -> list[Job]:
+    """Jobs that a worker has submitted."""
+    with n.database.writing() as connection:
+        fence = leases.take(connection, leases.Identity.of_this_process(), 1.0)
+        found = []
+        for job in queue.claim(connection, fence=fence, batch_id=1, limit=jobs, now=1.0):
+            facts = queue.Facts(2.0, request_id=f"r{job.id}")
+            moved = queue.move(connection, job, Event.ACCEPTED, facts)
+            assert isinstance(moved, Job)
+            found.append(moved)
+    return found
+
+
+async def test_what_is_taken_up_fills_all_its_slots_before_the_first_job_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overnight.engine.worker.AT_A_TIME", 2)
+    async with night(tmp_path, 7) as n:
+        taken = _in_flight(n, 7)
+    worker = _worker(n.batch)
+    held: list[tuple[int, int]] = []
+
+    async def drive(_: Job) -> None:
+        held.append((worker._run.budget.held, len(worker._own)))
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(worker._driver, "drive", drive)
+    await worker._go_on(taken)
+    await asyncio.sleep(0)
+    assert held == [(7, 7)] * 7
+    await worker._stop_tasks()
+
+
+async def test_a_drain_while_jobs_begin_leaves_the_rest_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overnight.engine.worker.AT_A_TIME", 2)
+    async with night(tmp_path, 7) as n:
+        taken = _in_flight(n, 7)
+    worker = _worker(n.batch)
+
+    async def drive(_: Job) -> None:
+        worker.drain()
+
+    monkeypatch.setattr(worker._driver, "drive", drive)
+    await worker._go_on(taken)
+    assert len(worker._tasks) <= 2
+    await worker._stop_tasks()
 
 
 async def test_a_lease_is_looked_at_again_after_a_beat_that_took_long() -> None:

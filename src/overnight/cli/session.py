@@ -148,13 +148,14 @@ async def opened(
     from overnight.providers.retry_after import retry_after
     from overnight.providers.runcomfy import RunComfy
     from overnight.providers.transport import AiohttpTransport
+    from overnight.providers.turnstile import Turnstile, free_calls
     from overnight.store.writer import Writer
 
     async with AsyncExitStack() as stack:
         writer = Writer(database)
         writer.start()
         stack.push_async_callback(writer.stop)
-        provider = RunComfy.connect(account)
+        provider = Turnstile(RunComfy.connect(account), free_calls())
         stack.push_async_callback(provider.aclose)
         downloader = Downloader(
             AiohttpTransport(trust_env=True),

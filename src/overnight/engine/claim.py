@@ -1,7 +1,7 @@
 """Filling free slots with pending jobs, batch by batch, as far as everybody allows it.
 
-The budget, the limit that was found out, the gate, the submit rate, halts and canaries each have a
-say; the smallest wins.
+The budget, the limit that was found out, the gate, the submit rate, halts, canaries and
+:data:`SUBMITS_AT_ONCE` each have a say; the smallest wins.
 """
 
 from __future__ import annotations
@@ -13,6 +13,12 @@ from overnight.lifecycle import State
 from overnight.store import faults, queue, views
 from overnight.store.faults import Place
 from overnight.store.job import Job
+
+SUBMITS_AT_ONCE = 100
+"""Paid calls under way at the same time, whatever the budget has room for. A limit that doubles
+frees thousands of slots in one moment; were all of them filled at once, an outage in that moment
+would leave as many jobs that nobody can tell were paid for, each call would need a connection of
+its own, and nothing else would get its turn until all of them were on their way."""
 
 
 class Claimer:
@@ -82,6 +88,7 @@ class Claimer:
         if run.draining or batch_id in run.halted:
             return 0
         room = run.budget.free(batch_id, run.concurrency.limit)
+        room = min(room, SUBMITS_AT_ONCE - len(self._submitting))
         allowed = run.gate.allowance(now, len(self._submitting))
         if allowed is not None:
             room = min(room, allowed)

@@ -33,7 +33,7 @@ class Place(StrEnum):
     LEASE_RELEASING = "lease-releasing"
     """In the transaction that gives the lease back, at the end of a run."""
     TAKING_UP = "taking-up"
-    """In the transaction that takes up what a dead worker left, some jobs in."""
+    """In the transaction that takes up what a dead worker left, between two of its statements."""
     PUBLISHED = "published"
     """A local file is in the object store; the jobs that send it are still pending."""
     CLAIMING = "claiming"
