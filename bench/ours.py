@@ -18,6 +18,7 @@ from bench.calls import inputs
 from overnight.artifacts.download import Downloader, Fetched, FetchOutcome, Progress, Target
 from overnight.artifacts.outcomes import Examine
 from overnight.engine.collect import Collector
+from overnight.engine.garbage import rarely_collected
 from overnight.engine.pacing import Pace
 from overnight.engine.run import Limits, Run
 from overnight.engine.worker import Worker
@@ -112,13 +113,14 @@ async def worker(
     writer = Writer(database)
     writer.start()
     try:
-        yield Worker(
-            recorder=writer,
-            provider=provider,
-            collector=collector,
-            scope=scope,
-            limits=Limits(),
-        )
+        with rarely_collected():
+            yield Worker(
+                recorder=writer,
+                provider=provider,
+                collector=collector,
+                scope=scope,
+                limits=Limits(),
+            )
     finally:
         await writer.stop()
         await provider.aclose()

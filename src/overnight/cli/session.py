@@ -104,6 +104,8 @@ async def work(
     The first signal lets it stop in order, the second ends the process. Raises what
     :meth:`overnight.engine.worker.Worker.run` raises; ``admit`` is the worker's.
     """
+    from overnight.engine.garbage import rarely_collected
+
     title = ", ".join(batch.name for batch in scope)
     watch = Watch(title, output, {batch.id: batch.name for batch in scope})
 
@@ -115,7 +117,7 @@ async def work(
     terms = terms or Terms()
     async with opened(database, scope, account, terms, watch.notice, admit) as worker:
         watch.lost = worker.drain
-        with interrupts.draining(stop, watch.close):
+        with rarely_collected(), interrupts.draining(stop, watch.close):
             async with watch.following(worker.snapshot):
                 report = await worker.run()
         return Outcome(report, worker.snapshot())
