@@ -151,7 +151,7 @@ def measure(asked: argparse.Namespace) -> Report:
 def main() -> int:
     """Measure, print, and fail when an aim is missed."""
     made = parser(__doc__, rounds=1)
-    made.add_argument("--in-flight", type=int, nargs="+", default=[5000, 20_000])
+    made.add_argument("--in-flight", type=int, nargs="*", default=[5000, 20_000])
     made.add_argument("--service", type=float, default=180.0, help="seconds, the median")
     made.add_argument("--spread", type=float, default=0.3, help="sigma of the logarithm")
     made.add_argument("--awkward", type=int, nargs="*", default=[], metavar="N")
