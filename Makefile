@@ -49,7 +49,7 @@ PEERS := .venv-bench
 bench: $(VENV)/dev.done ## Measure speed, memory, polls and lag: let the machine rest (ROUNDS=5)
 	@missed=0; for each in "throughput --rounds $(ROUNDS)" "reading --rounds $(ROUNDS)" \
 		"recovery --rounds $(ROUNDS)" "downloads --rounds $(ROUNDS)" \
-		"pacing --rounds $(ROUNDS)" flight; do \
+		"pacing --rounds $(ROUNDS)" pacing_sockets flight; do \
 		echo "bench.$$each" >&2; \
 		$(BIN)/python -m bench.$$each --results $(RESULTS) || missed=1; \
 	done; \

@@ -162,7 +162,7 @@ async def test_frozen_in_the_middle_of_a_commit(tmp_path: Path, record_property:
 async def test_a_second_worker_is_turned_away_while_the_first_lives(
     tmp_path: Path, record_property: Report
 ) -> None:
-    async with night(tmp_path, record_property, service=Span(0.5, 0.5)) as n:
+    async with night(tmp_path, record_property, service=Span(4.0, 4.0)) as n:
         first = n.start()
         await n.emulator.until(lambda ledger: ledger.calls[Call.STATUS] > 0)
         n.require_plain(await n.start().end(), ANOTHER_WORKER)

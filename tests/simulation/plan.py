@@ -181,7 +181,12 @@ def draw(seed: int, jobs: int = JOBS) -> Plan:
         commit=rng.choice([0.001, 0.01, 0.01, 0.5]),
         group=rng.choice([1, 3, 512, 512]),
         control=rng.choice([10.0, 60.0, 60.0, 120.0]),
-        pace=Pace(share=0.5, shortest=max(1.0, service[0]), longest=60.0),
+        pace=Pace(
+            price=0.05,
+            shortest=max(1.0, service[0]),
+            longest=60.0,
+            first_try=max(1.0, service[0]),
+        ),
         run_limit=rng.choice([600.0, 1200.0]),
         files=rng.choice([1, 1, 1, 3]),
         outages=_windows(rng, rng.choice([0, 0, 1, 2]), 30.0, 600.0),

@@ -1,6 +1,4 @@
-"""Slots, the gate, and the pace of polling."""
-
-from random import Random
+"""Slots and the gate."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +6,6 @@ from hypothesis import strategies as st
 
 from overnight.engine.budget import Budget
 from overnight.engine.gate import OUTAGE, Gate
-from overnight.engine.pacing import Pace
 from overnight.lifecycle import Event
 
 
@@ -93,21 +90,3 @@ def test_after_an_outage_one_submit_tries_first() -> None:
     gate.provider_answered()
     gate.record(Event.ACCEPTED, None)
     assert gate.allowance(0.0, 5) is None
-
-
-@given(st.floats(0, 1e7), st.integers())
-def test_the_next_poll_is_a_share_of_the_age_within_bounds(age: float, seed: int) -> None:
-    pace = Pace()
-    wait = pace.next_poll(age, Random(seed))
-    assert 0.9 * pace.shortest <= wait <= 1.1 * pace.longest
-    if pace.shortest < age * pace.share < pace.longest:
-        assert 0.09 * age <= wait <= 0.11 * age
-
-
-@given(st.integers(0, 10**6), st.floats(0, 500) | st.none(), st.integers())
-def test_a_call_without_answer_is_repeated_within_bounds(
-    failures: int, retry_after: float | None, seed: int
-) -> None:
-    pace = Pace()
-    wait = pace.next_try(failures, Random(seed), retry_after)
-    assert 0 < wait - (retry_after or 0.0) <= pace.longest_without_answer + 1e-6

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from overnight.lifecycle import Event, State
 from overnight.store import comparison, durations, loading, spending, views
@@ -16,6 +17,7 @@ from overnight.store.blank import view
 from overnight.store.comparison import compare
 from overnight.store.database import Database
 from overnight.store.spending import Expected
+from overnight.store.tables import attempts, jobs
 from tests.unit.cli_night import Night
 
 
@@ -149,6 +151,36 @@ def test_a_duration_is_that_of_succeeded_attempts_of_the_model(database: Databas
     with database.reading() as connection:
         found = durations.typical(connection, ["a/model", "other/model"])
     assert found == {"a/model": durations.Typical(1.0, 2)}
+
+
+def test_what_succeeded_last_is_remembered_the_oldest_first(database: Database) -> None:
+    load(database, [Spec(n, inputs={"steps": n}) for n in range(1, 6)])
+    worker = Night(database)
+    *done, failed, damaged = worker.claim(1, 5)
+    for job in [*done, damaged]:
+        worker.succeed(job, f"req-{job.id}")
+    worker.move(worker.move(failed, Event.ACCEPTED, request_id="r"), Event.ATTEMPT_FAILED)
+    with database.writing() as connection:
+        connection.execute(update(jobs).where(jobs.c.id == damaged.id).values(inputs="{"))
+        for job in [*done, damaged]:
+            times = {"accepted_at": 10.0, "finished_at": 10.0 + job.id, "intent_at": float(job.id)}
+            connection.execute(update(attempts).where(attempts.c.job_id == job.id).values(times))
+    with database.reading() as connection:
+        found = durations.newest(connection, most=100)
+        last = durations.newest(connection, most=2)
+    assert found == [durations.Past("a/model", job.inputs, float(job.id)) for job in done]
+    assert last == found[-1:], "of the two newest successes one can't be read"
+
+
+def test_when_a_job_was_accepted_is_told_of_those_that_were(database: Database) -> None:
+    load(database, [Spec(n) for n in range(3)])
+    worker = Night(database)
+    first, second, submitting = worker.claim(1, 3)
+    worker.move(worker.move(first, Event.ACCEPTED, request_id="r1"), Event.SEEN_RUNNING)
+    worker.move(second, Event.NOT_SENT)
+    with database.reading() as connection:
+        found = durations.accepted(connection, [first.id, second.id, submitting.id])
+    assert found == {first.id: 2_001.0}
 
 
 def test_looking_ahead_writes_nothing(database: Database) -> None:

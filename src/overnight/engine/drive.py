@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from overnight.engine.asking import Asking
 from overnight.engine.collect import Collector
 from overnight.engine.polls import Polls, heard_of
 from overnight.engine.publish import Unsent
@@ -38,6 +39,7 @@ class Driver:
         self._run = run
         self._collector = collector
         self._polls: dict[int, Polls] = {}
+        self.asking = Asking(run)
         self.submitting: set[int] = set()
         """Jobs whose paid POST may be on its way: these must not be cut short."""
         self._handlers: dict[State, Callable[[Job], Awaitable[Job]]] = {
@@ -58,6 +60,7 @@ class Driver:
             return
         finally:
             self._polls.pop(job.id, None)
+            self.asking.forget(job.id)
 
     # --- submitting: paid -----------------------------------------------------------------------
 
@@ -126,13 +129,15 @@ class Driver:
         run = self._run
         polls = self._polls.setdefault(job.id, Polls())
         if polls.cancels or not self._to_cancel(job, polls):
-            await self._until_next_poll(job, polls)
+            await self.asking.until_next(job, polls)
         if self._to_cancel(job, polls):
             polls.cancels += 1
             job = await self._cancel(job, polls)
             if job.state not in (State.QUEUED, State.RUNNING):
                 return job
+        asked = run.now()
         outcome = await run.provider.status(request_of(job))
+        self.asking.heard(job, outcome, asked)
         seen = await self._seen(job, outcome, polls)
         # Asked first: a job that was left for days while nothing ran here may be long done.
         return await self._give_up(job, polls) if seen is job and self._overdue(job) else seen
@@ -140,14 +145,6 @@ class Driver:
     def _to_cancel(self, job: Job, polls: Polls) -> bool:
         wanted = job.id in self._run.to_cancel or job.cancel_requested
         return wanted and not polls.uncancellable
-
-    async def _until_next_poll(self, job: Job, polls: Polls) -> None:
-        run = self._run
-        if polls.failures:
-            wait = run.pace.next_try(polls.failures - 1, run.rng, polls.retry_after)
-        else:
-            wait = run.pace.next_poll(run.now() - job.updated_at, run.rng)
-        await run.nap(job.id, wait)
 
     async def _seen(self, job: Job, outcome: base.StatusOutcome, polls: Polls) -> Job:
         """Record what a poll saw. Seeing the same state again writes nothing."""

@@ -144,6 +144,7 @@ class Worker:
         run.beaten = run.now()
         faults.reach(Place.LEASE_TAKEN)
         try:
+            await self._driver.asking.remember()
             await self._look_after()
             await self._keep_rates()
             Watch(run, self._look_after, self._recoverer.ask, self._fail).schedule(self._calendar)
@@ -191,6 +192,7 @@ class Worker:
             if job_id not in run.to_cancel:
                 run.to_cancel.add(job_id)
                 run.rouse(job_id)
+        self._driver.asking.take_up(seen.taken, seen.accepted)
         await self._go_on(seen.taken)
         run.wake.set()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from overnight.store import decisions, leases, taking_up, views
+from overnight.store import decisions, durations, leases, taking_up, views
 from overnight.store.job import Job
 from overnight.store.rows import Batch
 
@@ -22,6 +22,8 @@ class Look:
     """Ids of jobs of this worker that the user wants cancelled at the provider."""
     taken: Sequence[Job] = ()
     """Jobs in flight that this worker holds from now on."""
+    accepted: Mapping[int, float] = field(default_factory=dict)
+    """When the provider took each of ``taken``."""
     others: Sequence[Batch] = ()
     """Batches of ``taken`` that are not the run's own: what is paid for is brought home too."""
     lost: int = 0
@@ -57,6 +59,7 @@ def look(
         batches=[batch for batch in batches if batch.id in batch_ids],
         to_cancel=views.to_cancel(connection, fence),
         taken=taken,
+        accepted=durations.accepted(connection, [job.id for job in taken]),
         others=[batch for batch in batches if batch.id in foreign],
         lost=lost,
         told=told,

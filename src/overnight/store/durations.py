@@ -1,10 +1,17 @@
-"""How long jobs have taken so far, as a guess at how long others will take. Reads only."""
+"""How long jobs have taken so far, as a guess at how long others will take. Reads only.
+
+``typical`` is for people: a figure a model. ``newest`` is for the engine, which learns from every
+job by itself; ``accepted`` tells it how old the jobs are that another worker left behind.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from statistics import median
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -14,6 +21,9 @@ from overnight.store.tables import attempts, jobs
 NEWEST = 20_000
 """Attempts that are looked at, the newest first: a provider of last month says little of today's,
 and a database of a million attempts must answer at once."""
+
+AT_ONCE = 500
+"""Jobs that one statement asks about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +53,61 @@ def typical(connection: Connection, models: Collection[str]) -> dict[str, Typica
     for model, seconds in rows:
         taken.setdefault(model, []).append(float(seconds))
     return {model: Typical(median(found), len(found)) for model, found in taken.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A job that succeeded: ``seconds`` from when the provider took it until it was seen done."""
+
+    model: str
+    inputs: Mapping[str, Any]
+    seconds: float
+
+
+def newest(connection: Connection, *, most: int) -> list[Past]:
+    """The ``most`` successes among the newest attempts, the oldest first. A job whose record can't
+    be read is left out: nothing is decided by it but when to ask about others."""
+    recent = (
+        select(attempts.c.job_id, attempts.c.outcome, attempts.c.accepted_at)
+        .add_columns(attempts.c.finished_at, attempts.c.intent_at)
+        .order_by(attempts.c.intent_at.desc())
+        .limit(NEWEST)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(jobs.c.model, jobs.c.inputs, recent.c.finished_at - recent.c.accepted_at)
+        .join_from(recent, jobs, recent.c.job_id == jobs.c.id)
+        .where(recent.c.outcome == Event.COLLECTED.value)
+        .order_by(recent.c.intent_at.desc())
+        .limit(most)
+    )
+    found = [_past(*row) for row in rows]
+    return [each for each in reversed(found) if each is not None]
+
+
+def _past(model: str, text: str, seconds: object) -> Past | None:
+    try:
+        inputs = json.loads(text)
+    except (TypeError, ValueError):
+        return None
+    if not isinstance(inputs, dict) or not isinstance(seconds, float) or seconds <= 0:
+        return None
+    return Past(model, inputs, seconds)
+
+
+def accepted(connection: Connection, job_ids: Sequence[int]) -> dict[int, float]:
+    """When the provider took the newest attempt of each of ``job_ids``; of those it has taken."""
+    found: dict[int, float] = {}
+    left = iter(job_ids)
+    while asked := list(islice(left, AT_ONCE)):
+        rows = connection.execute(
+            select(attempts.c.job_id, attempts.c.accepted_at)
+            .join_from(attempts, jobs, attempts.c.job_id == jobs.c.id)
+            .where(
+                attempts.c.job_id.in_(asked),
+                attempts.c.number == jobs.c.attempt,
+                attempts.c.accepted_at.is_not(None),
+            )
+        )
+        found |= {row[0]: row[1] for row in rows}
+    return found

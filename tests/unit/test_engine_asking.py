@@ -1,0 +1,145 @@
+"""What a run knows of its jobs' times when it begins, and what it learns from answers."""
+
+from dataclasses import dataclass, replace
+from random import Random
+from typing import cast
+
+from overnight.engine.asking import Asking
+from overnight.engine.pacing import Pace
+from overnight.engine.polls import Polls
+from overnight.engine.run import Run
+from overnight.lifecycle import State
+from overnight.providers import base
+from overnight.store.durations import Past
+from overnight.store.job import Job
+
+JOB = Job(
+    id=7,
+    batch_id=1,
+    key="k",
+    fingerprint="f",
+    provider="runcomfy",
+    model="a/model",
+    inputs={"steps": 20},
+    state=State.QUEUED,
+    attempt=1,
+    tries=1,
+    deferrals=0,
+    fence=1,
+    request_id="r",
+    delivered=False,
+    cancel_requested=False,
+    updated_at=1000.0,
+)
+
+
+@dataclass
+class Shared:
+    """What of a run the asking needs: a clock, naps that are only noted, and a past."""
+
+    past: list[Past]
+    at: float = 1000.0
+
+    def __post_init__(self) -> None:
+        self.pace, self.rng = Pace(), Random(1)
+        self.naps: list[float] = []
+
+    def now(self) -> float:
+        return self.at
+
+    async def nap(self, job_id: int, seconds: float) -> None:
+        assert job_id == JOB.id
+        self.naps.append(seconds)
+
+    async def record(self, _operation: object) -> list[Past]:
+        return self.past
+
+
+def scene(*seconds: float) -> tuple[Asking, Shared]:
+    shared = Shared([Past(JOB.model, JOB.inputs, each) for each in seconds])
+    return Asking(cast(Run, shared)), shared
+
+
+async def first_wait(asking: Asking, shared: Shared, job: Job = JOB) -> float:
+    shared.naps.clear()
+    await asking.until_next(job, Polls())
+    [wait] = shared.naps
+    return wait
+
+
+async def test_what_earlier_runs_saw_says_when_the_first_poll_is_due() -> None:
+    waits = []
+    for seconds in (10.0, 100.0, 1000.0):
+        asking, shared = scene(*(seconds * each for each in (0.9, 1.0, 1.1) * 10))
+        await asking.remember()
+        waits.append(await first_wait(asking, shared))
+    assert waits == sorted(waits)
+    assert waits[-1] > 20 * waits[0]
+
+
+async def test_a_job_taken_up_is_as_old_as_its_submit() -> None:
+    asking, shared = scene(*[100.0, 101.0, 99.0] * 10)
+    await asking.remember()
+    running = replace(JOB, state=State.RUNNING, updated_at=1080.0)
+    shared.at = 1099.0
+    asking.take_up([running], {JOB.id: 1000.0})
+    assert await first_wait(asking, shared, running) == Pace().shortest, "it may be done any moment"
+    shared.at = 1085.0
+    fresh, other = scene(*[100.0, 101.0, 99.0] * 10)
+    await fresh.remember()
+    other.at = 1085.0
+    fresh.take_up([running], {})
+    assert await first_wait(fresh, other, running) > Pace().shortest, "accepted at 1080, it seems"
+
+
+async def test_an_answer_that_says_done_teaches_how_long_such_jobs_take() -> None:
+    asking, shared = scene()
+    for _ in range(12):
+        await first_wait(asking, shared)
+        asking.heard(JOB, base.Running(), 1049.0)
+        shared.at = 1051.0
+        asking.heard(JOB, base.Finished(), 1050.5)
+        asking.forget(JOB.id)
+        shared.at = 1000.0
+    # Half of what is expected to be in reach of one long wait is not asked about before.
+    assert 5.0 < await first_wait(asking, shared) < 55.0
+
+
+async def test_what_tells_nothing_of_a_job_teaches_nothing() -> None:
+    asking, shared = scene()
+    before = await first_wait(asking, shared)
+    told: list[base.StatusOutcome] = [
+        base.NoAnswer("x"),
+        base.Gone("x"),
+        base.Refused("x"),
+        base.Failed("x"),
+        base.Cancelled(),
+    ]
+    for outcome in told:
+        asking.heard(JOB, outcome, 2000.0)
+    shared.rng = Random(1)
+    assert await first_wait(asking, shared) == before
+
+
+async def test_after_a_call_without_answer_the_wait_is_that_of_a_repetition() -> None:
+    asking, shared = scene()
+    polls = Polls()
+    polls.saw(base.NoAnswer("x", retry_after=30.0))
+    await asking.until_next(JOB, polls)
+    assert 30.0 < shared.naps[0] <= 30.0 + Pace().first_try
+
+
+async def test_more_polls_than_the_rate_wait_for_their_turn() -> None:
+    asking, shared = scene()
+    shared.pace = Pace(per_second=0.001)
+    for _ in range(4):
+        await asking.until_next(JOB, Polls())
+    turns = [nap for nap in shared.naps if nap > 2 * Pace().longest]
+    assert len(turns) == 3
+    assert turns == sorted(turns)
+
+
+def test_a_job_that_was_never_waited_for_is_forgotten_without_a_word() -> None:
+    asking, _ = scene()
+    asking.heard(JOB, base.Finished(), 1.0)
+    asking.forget(JOB.id)
