@@ -88,12 +88,12 @@ class Line:
         if sight.position is not None:
             self._passed(sight, max(sight.position, 1), at)
         if sight.queued is not None or self.wait:
-            waited = self.start(sight).at - sight.accepted
+            waited = max(self.start(sight).at - sight.accepted, 0.0)
             self.wait += (waited - self.wait) / (LATELY if self.wait else 1)
 
     def _passed(self, sight: Sight, places: int, at: float) -> None:
         # Counted from the last move that was seen: so the times of all moves add up to the whole.
-        seconds = (at - sight.moved) / places
+        seconds = max(at - sight.moved, 0.0) / places  # clocks may be set back
         if self.step is None:
             self.step = seconds
         else:
