@@ -77,19 +77,31 @@ async def test_what_earlier_runs_saw_says_when_the_first_poll_is_due() -> None:
     assert waits[-1] > 20 * waits[0]
 
 
+async def test_jobs_taken_up_are_asked_about_at_once_however_little_room_there_is() -> None:
+    asking, shared = scene()
+    shared.pace = Pace(per_second=0.01)
+    asking.take_up([JOB], {})
+    assert await first_wait(asking, shared) == Pace().shortest
+    asking.heard(JOB, base.Running(), 1001.0)
+    shared.at = 1001.0
+    shared.naps.clear()
+    await asking.until_next(JOB, Polls())
+    assert shared.naps[0] > 10.0, "from then on it is one of many"
+
+
 async def test_a_job_taken_up_is_as_old_as_its_submit() -> None:
-    asking, shared = scene(*[100.0, 101.0, 99.0] * 10)
-    await asking.remember()
-    running = replace(JOB, state=State.RUNNING, updated_at=1080.0)
-    shared.at = 1099.0
-    asking.take_up([running], {JOB.id: 1000.0})
-    assert await first_wait(asking, shared, running) == Pace().shortest, "it may be done any moment"
-    shared.at = 1085.0
-    fresh, other = scene(*[100.0, 101.0, 99.0] * 10)
-    await fresh.remember()
-    other.at = 1085.0
-    fresh.take_up([running], {})
-    assert await first_wait(fresh, other, running) > Pace().shortest, "accepted at 1080, it seems"
+    waits = []
+    for accepted in ({JOB.id: 1000.0}, {}):
+        asking, shared = scene(*[100.0, 101.0, 99.0] * 10)
+        await asking.remember()
+        running = replace(JOB, state=State.RUNNING, updated_at=1080.0)
+        asking.take_up([running], accepted)
+        asking.heard(running, base.Running(), 1095.0)
+        shared.at = 1095.0
+        waits.append(await first_wait(asking, shared, running))
+    known, unknown = waits
+    assert known < 1.0, "it may be done any moment"
+    assert unknown > 10.0, "it seems to have been accepted when it was first seen running"
 
 
 async def test_an_answer_that_says_done_teaches_how_long_such_jobs_take() -> None:

@@ -41,11 +41,11 @@ class Asking:
             self._foresight.of(each.model).learn(each.inputs, LATE * each.seconds, each.seconds)
 
     def take_up(self, taken: Sequence[Job], accepted: Mapping[int, float]) -> None:
-        """Another worker left ``taken``; when the provider ``accepted`` each is on record. Nobody
-        has asked about them since their state changed."""
+        """Another worker left ``taken``; when the provider ``accepted`` each is on record. Anything
+        may have happened meanwhile, so each is asked about at once, as its turn comes."""
         for job in taken:
             at = accepted.get(job.id, job.updated_at)
-            sight = Sight(accepted=at, alive=job.updated_at)
+            sight = Sight(accepted=at, alive=job.updated_at, strange=True)
             if job.state is State.RUNNING:
                 sight.running = job.updated_at
             self._sights[job.id] = sight

@@ -59,6 +59,8 @@ class Foresight:
         """Seconds from ``now`` until the job of ``sight`` is asked about next."""
         if pace.longest <= 0:
             return 0.0
+        if sight.strange:
+            return pace.shortest
         start = self.line(model).start(sight)
         outlook = _with_doubt(self.of(model).outlook(inputs), start)
         age = sight.alive - start.at
@@ -86,10 +88,11 @@ class Foresight:
         """A poll sent ``at`` was answered: in the queue, at ``position`` where that was said."""
         self.line(model).moved(sight, position, at)
         sight.queued, sight.running, sight.alive = at, None, at
+        sight.strange = False
 
     def seen_running(self, model: str, sight: Sight, at: float) -> None:
         """A poll sent ``at`` was answered: it runs."""
-        sight.alive = at
+        sight.alive, sight.strange = at, False
         if sight.running is None:
             sight.running = at
             self.line(model).left(sight, at)

@@ -29,6 +29,8 @@ class Sight:
     """When it was first seen there."""
     running: float | None = None
     """When it was first seen running."""
+    strange: bool = False
+    """Another worker left the job, and it was not asked about since."""
     rate: float = 0.0
     """Polls a second that this job alone would ask for, as things stand."""
 
