@@ -1,24 +1,21 @@
-"""Reads one HTTP/1.1 answer as its bytes come in. Pure: no connection, no clock.
+"""Takes one HTTP/1.1 answer as its bytes come in. Pure: no connection, no clock.
 
-Strict, because doubt is cheap here and a wrong belief is not: what is not plainly an answer after
-RFC 9112 is :class:`UnreadableError`, and so the fate of a paid request is unknown rather than
-guessed. Lines end with CRLF, a length is digits, the only transfer coding is ``chunked``, and an
-answer with both a length and a coding contradicts itself. Interim answers (1xx) are passed over.
+The parsing is llhttp's, which Node and aiohttp read with too; here is what a caller must know of an
+answer: whether it is whole, and whether the connection can carry another one. Strict, because doubt
+is cheap here and a wrong belief is not: what is not plainly an answer after RFC 9112 is
+:class:`UnreadableError`, and so the fate of a paid request is unknown rather than guessed. The
+only transfer coding is ``chunked``. Interim answers (1xx) are passed over.
 """
 
 from __future__ import annotations
 
-import re
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 _LONGEST_HEAD = 64 * 1024
-"""Bytes of status line and headers, and of each line between the chunks of a body."""
+"""Bytes of status line and headers, and of what stands between the chunks of a body."""
 
-_FIRST = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?")
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_LENGTH = re.compile(r"[0-9]{1,15}")
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+_VERSIONS = frozenset({"1.0", "1.1"})
 _BODILESS = frozenset({204, 304})
-_BEGINNING = b"HTTP/1."
 
 
 class UnreadableError(Exception):
@@ -36,29 +33,19 @@ class Reading:
     (names in lower case, repeated ones joined with commas) stand once the head is there.
     """
 
-    __slots__ = (
-        "_chunks",
-        "_left",
-        "_longest",
-        "_parts",
-        "_rest",
-        "_size",
-        "headers",
-        "keep",
-        "status",
-    )
-
     def __init__(self, longest: int) -> None:
         self.status: int | None = None
         self.headers: dict[str, str] = {}
         self.keep = False
         """Whether the connection can carry another request after this answer."""
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
         self._longest = longest
-        self._rest = b""
+        self._found: dict[str, str] = {}
         self._parts: list[bytes] = []
         self._size = 0
-        self._left: int | None = None
-        self._chunks: _Chunks | None = None
+        self._between = 0
+        """Bytes since the head or anything of the body was complete."""
+        self._whole = self._too_long = False
 
     @property
     def body(self) -> bytes:
@@ -70,159 +57,74 @@ class Reading:
 
         Raises :class:`UnreadableError` and :class:`TooLongError`.
         """
-        if self.status is not None:
-            return self._read_body(data)
-        data = self._rest + data
-        while (end := data.find(b"\r\n\r\n")) >= 0:
-            if end > _LONGEST_HEAD:
-                raise UnreadableError
-            final = self._read_head(data[:end].decode("latin-1"))
-            data = data[end + 4 :]
-            if final:
-                self._rest = b""
-                return self._read_body(data)
-        _require_beginning(data)
-        self._rest = data
-        return False
+        assert self._parser is not None, "nothing is fed to what is whole"
+        self._between += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            raise UnreadableError from None
+        except HttpParserError:
+            if not self._whole:
+                raise (TooLongError if self._too_long else UnreadableError) from None
+            self.keep = False  # what belongs to no request may belong to the next one
+        if self._whole:
+            self._parser = None  # it refers to this, and the two would wait for the collector
+        elif self._between > _LONGEST_HEAD:
+            raise UnreadableError
+        return self._whole
 
     def end(self) -> bool:
         """The connection has ended in order; True where the answer is whole by that."""
-        return self.status is not None and self._chunks is None and self._left is None
+        return self.status is not None and not self._told()
 
-    def _read_head(self, head: str) -> bool:
-        """False for an interim answer: the final one is still to come."""
-        first, *lines = head.split("\r\n")
-        begins = _FIRST.fullmatch(first)
-        if begins is None or not head.count("\r") == head.count("\n") == len(lines):
+    def _told(self) -> bool:
+        """Whether the answer tells its own end (RFC 9112, 6.3)."""
+        named = "content-length" in self.headers or "transfer-encoding" in self.headers
+        return named or self.status in _BODILESS
+
+    # --- what the parser tells --------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A second answer that nobody asked for spoils the connection, not the first one."""
+        if self._whole:
             raise UnreadableError
-        status = int(begins[2])
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key, text = name.decode("ascii").lower(), value.decode("latin-1").strip(" \t")
+        self._found[key] = f"{self._found[key]}, {text}" if key in self._found else text
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        assert parser is not None
+        found, self._found = self._found, {}
+        status, version = parser.get_status_code(), parser.get_http_version()
+        coding = found.get("transfer-encoding")
+        chunked = coding is not None and coding.lower() == "chunked"
+        long = sum(len(key) + len(text) for key, text in found.items()) > _LONGEST_HEAD
+        if long or version not in _VERSIONS or status == 101:
+            raise UnreadableError
         if status < 200:
-            if status == 101:  # nobody asked for another protocol
-                raise UnreadableError
-            return False
-        self.headers = headers = _headers(lines)
-        self.status = status
-        self._frame(newer=begins[1] == "1")
-        until_end = self._left is None and self._chunks is None
-        ends = until_end or "close" in headers.get("connection", "").lower()
-        self.keep = begins[1] == "1" and not ends
-        return True
-
-    def _frame(self, *, newer: bool) -> None:
-        """Find out how the end of the body is told (RFC 9112, 6.3)."""
-        coding = self.headers.get("transfer-encoding")
-        length = self.headers.get("content-length")
-        if coding is not None and (length is not None or not newer or coding.lower() != "chunked"):
+            return
+        if coding is not None and (not chunked or version == "1.0"):
             raise UnreadableError
-        if length is not None and not _LENGTH.fullmatch(length):
-            raise UnreadableError
-        if self.status in _BODILESS:
-            self._left = 0
-        elif coding is not None:
-            self._chunks = _Chunks()
-        elif length is not None:
-            self._left = int(length)
-            if self._left > self._longest:
-                raise TooLongError
+        self.status, self.headers, self._between = status, found, 0
+        if int(found.get("content-length", 0)) > self._longest and status not in _BODILESS:
+            self._stop()
 
-    def _read_body(self, data: bytes) -> bool:
-        whole = False
-        if self._chunks is not None:
-            part, whole = self._chunks.feed(data)
-            surplus = whole and self._chunks.surplus
-        elif self._left is not None:
-            part, surplus = data[: self._left], len(data) > self._left
-            self._left -= len(part)
-            whole = self._left == 0
-        else:
-            part, surplus = data, False
-        self._parts.append(part)
-        self._size += len(part)
+    def on_body(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._size += len(data)
+        self._between = 0
         if self._size > self._longest:
-            raise TooLongError
-        if surplus:
-            self.keep = False  # what belongs to no request may belong to the next one
-        return whole
+            self._stop()
 
+    def on_message_complete(self) -> None:
+        parser = self._parser
+        if self.status is not None and parser is not None:
+            self._whole = True
+            self.keep = parser.get_http_version() == "1.1" and parser.should_keep_alive()
 
-class _Chunks:
-    """A body that comes in chunks (RFC 9112, 7.1): sizes, chunks, and lines after the last."""
-
-    __slots__ = ("_last", "_left", "_rest")
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._left = 0
-        """Bytes of the present chunk that are still to come, the CRLF behind it included."""
-        self._last = False
-
-    @property
-    def surplus(self) -> bool:
-        """Whether more came than belongs to the body."""
-        return bool(self._rest)
-
-    def feed(self, data: bytes) -> tuple[bytes, bool]:
-        """What of the body is new, and whether that was its end."""
-        self._rest += data
-        parts: list[bytes] = []
-        whole = False
-        while not whole:
-            if self._left:
-                parts.append(self._take())
-                if self._left:
-                    break
-            line = self._line()
-            if line is None:
-                break
-            if self._last:
-                whole = not line
-            else:
-                self._begin(line)
-        return b"".join(parts), whole
-
-    def _begin(self, line: bytes) -> None:
-        size = _SIZE.fullmatch(line)
-        if size is None:
-            raise UnreadableError
-        length = int(size[1], 16)
-        self._last = length == 0
-        self._left = length + 2 if length else 0
-
-    def _take(self) -> bytes:
-        """What is here of the present chunk, and the CRLF behind it once that is here too."""
-        taken = self._rest[: self._left - 2]
-        self._rest = self._rest[len(taken) :]
-        self._left -= len(taken)
-        if self._left == 2 and len(self._rest) >= 2:
-            if not self._rest.startswith(b"\r\n"):
-                raise UnreadableError
-            self._rest = self._rest[2:]
-            self._left = 0
-        return taken
-
-    def _line(self) -> bytes | None:
-        end = self._rest.find(b"\r\n")
-        if end < 0:
-            if len(self._rest) > _LONGEST_HEAD:
-                raise UnreadableError
-            return None
-        line, self._rest = self._rest[:end], self._rest[end + 2 :]
-        return line
-
-
-def _headers(lines: list[str]) -> dict[str, str]:
-    """Fields by their names in lower case; those that are repeated, joined with commas."""
-    found: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not _NAME.fullmatch(name) or "\0" in value:
-            raise UnreadableError
-        name, value = name.lower(), value.strip(" \t")
-        found[name] = f"{found[name]}, {value}" if name in found else value
-    return found
-
-
-def _require_beginning(data: bytes) -> None:
-    """Don't wait for the end of what can't be the beginning of an answer."""
-    if len(data) > _LONGEST_HEAD or data[:7] != _BEGINNING[: len(data)]:
-        raise UnreadableError
+    def _stop(self) -> None:
+        # The parser hides what its listener raises behind an error of its own.
+        self._too_long = True
+        raise TooLongError
