@@ -63,11 +63,19 @@ class Bulk:
         """The statement for ``size`` rows, as the database of ``connection`` takes it."""
         key = (connection.dialect.name, size)
         if key not in self._texts:
+            listed = f"({', '.join('?' * len(self._columns))})"
+            one = self._text_of_one(connection)
+            self._texts[key] = one.replace(listed, ", ".join([listed] * size), 1)
+        return self._texts[key]
+
+    def _text_of_one(self, connection: Connection) -> str:
+        # Compiled once: that costs more than a group does.
+        key = (connection.dialect.name, 1)
+        if key not in self._texts:
             compiled = self.statement(1).compile(dialect=connection.dialect)
             assert isinstance(compiled, SQLCompiler)
             assert compiled.positiontup == [f"{name}_0" for name in self._columns]
-            head, one, tail = str(compiled).partition(f"({', '.join('?' * len(self._columns))})")
-            self._texts[key] = head + ", ".join([one] * size) + tail
+            self._texts[key] = str(compiled)
         return self._texts[key]
 
     def statement(self, size: int) -> Insert | Update:
