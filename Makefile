@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock clean simulate mutate crash bench bench-peers
+.PHONY: help demo test check format lock clean simulate mutate crash bench bench-peers figures page
 
 help: ## What can be made here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -49,16 +49,27 @@ PEERS := .venv-bench
 bench: $(VENV)/dev.done ## Measure speed, memory, polls and lag: let the machine rest (ROUNDS=5)
 	@missed=0; for each in "throughput --rounds $(ROUNDS)" "reading --rounds $(ROUNDS)" \
 		"recovery --rounds $(ROUNDS)" "downloads --rounds $(ROUNDS)" \
-		"pacing --rounds $(ROUNDS)" pacing_sockets flight; do \
+		"pacing --rounds $(ROUNDS)" \
+		"pacing_sockets --jobs 128 --service 8" \
+		"flight --service 60 --spread 0.2" load footprint; do \
 		echo "bench.$$each" >&2; \
 		$(BIN)/python -m bench.$$each --results $(RESULTS) || missed=1; \
-	done; \
-	mkdir -p $(RESULTS); \
-	$(BIN)/python -m bench.load --json $(RESULTS)/load.json || missed=1; exit $$missed
+	done; exit $$missed
 
-bench-peers: $(VENV)/dev.done $(PEERS)/done ## The same throughput beside DBOS, Huey, procrastinate, Celery
-	@$(BIN)/python -m bench.throughput --peers $(PEERS)/bin/python --rounds $(ROUNDS) \
-		--results $(RESULTS)/peers $(ARGS)
+bench-peers: $(VENV)/dev.done $(PEERS)/done ## The same beside DBOS, Huey, procrastinate, Celery; and kill -9
+	@missed=0; for each in killed "throughput --jobs 1000 --killed $(RESULTS)/killed.json"; do \
+		echo "bench.$$each" >&2; \
+		$(BIN)/python -m bench.$$each --peers $(PEERS)/bin/python --rounds $(ROUNDS) \
+			--results $(RESULTS) $(ARGS) || missed=1; \
+	done; exit $$missed
+
+# A missed aim ends neither: what was found is what the pages show.
+figures: ## Measure all of it, and bring it into docs/performance.md and docs/scale.md
+	@$(MAKE) --no-print-directory --keep-going bench bench-peers || true
+	@$(MAKE) --no-print-directory page
+
+page: $(VENV)/dev.done ## Bring what was found into the pages
+	@$(BIN)/python -m bench.page --results $(RESULTS)
 
 format: $(VENV)/dev.done ## Bring the code into shape
 	@$(BIN)/ruff format .

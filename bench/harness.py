@@ -13,7 +13,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -69,8 +69,10 @@ def alternate(
     rounds: int,
     tell: Callable[[str], None] = lambda _: None,
     dropped: dict[str, str] | None = None,
+    once: Collection[str] = (),
 ) -> Rounds:
-    """Measure every contender once a round; odd rounds go backwards.
+    """Measure every contender once a round, those of ``once`` in the first round alone; odd rounds
+    go backwards.
 
     A contender that fails is out, and ``dropped`` says why; without it, :class:`ChildError` is
     raised.
@@ -78,7 +80,7 @@ def alternate(
     contenders = dict(contenders)
     taken: Rounds = {name: [] for name in contenders}
     for number in range(rounds):
-        names = list(contenders)
+        names = [name for name in contenders if number == 0 or name not in once]
         for name in names if number % 2 == 0 else reversed(names):
             try:
                 figures = contenders[name]()
@@ -105,8 +107,10 @@ def medians(taken: Rounds) -> dict[str, Figures]:
 
 
 def ratio(taken: Rounds, of: str, to: str, figure: str) -> float:
-    """The median, over the rounds, of ``of``'s figure divided by ``to``'s in the same round."""
-    pairs = zip(taken[of], taken[to], strict=True)
+    """The median, over the rounds that both were in, of ``of``'s figure divided by ``to``'s in the
+    same round."""
+    # Whoever is measured less often is so in the first rounds.
+    pairs = zip(taken[of], taken[to], strict=False)
     return median(one[figure] / other[figure] for one, other in pairs)
 
 
@@ -124,12 +128,6 @@ class Aim:
         above = self.least is None or self.value >= self.least
         return above and (self.most is None or self.value <= self.most)
 
-    def words(self) -> str:
-        bound = f"at least {self.least:g}" if self.least is not None else f"at most {self.most:g}"
-        return (
-            f"{self.measure}: {self.value:.3g} (aim: {bound}; {'held' if self.held else 'MISSED'})"
-        )
-
     def as_json(self) -> dict[str, Any]:
         bounds = {"least": self.least, "most": self.most}
         return {"measure": self.measure, "value": self.value, **bounds, "held": self.held}
@@ -146,55 +144,79 @@ class Report:
     taken: Rounds = field(default_factory=dict)
     aims: list[Aim] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    summary: Callable[[Rounds], dict[str, Figures]] = medians
+    """What of all rounds the table shows."""
 
     def as_json(self) -> dict[str, Any]:
         return {
             "benchmark": self.name,
             "settings": dict(self.settings),
             "on": surroundings(),
-            "medians": medians(self.taken),
+            "columns": list(self.columns),
+            "figures": self.summary(self.taken),
             "aims": [aim.as_json() for aim in self.aims],
             "notes": self.notes,
             "rounds": self.taken,
         }
 
-    def as_markdown(self) -> str:
-        """A table of medians, then the aims, the notes and the machine."""
-        found = medians(self.taken)
-        lines = [
-            f"| {self.name} | {' | '.join(self.columns)} |",
-            f"| --- |{' ---: |' * len(self.columns)}",
-            *(f"| {name} | {' | '.join(self._cells(found[name]))} |" for name in found),
-            "",
-            *(f"- {aim.words()}" for aim in self.aims),
-            *(f"- {note}" for note in self.notes),
-            "",
-            _footer(self.settings),
-        ]
-        return "\n".join(lines) + "\n"
-
-    def _cells(self, figures: Figures) -> list[str]:
-        return [f"{figures[key]:,.4g}" if key in figures else "" for key in self.columns]
-
     def publish(self, folder: Path | None) -> int:
         """Print the table; keep both forms in ``folder``. Returns the exit code: 1 when an aim
         was missed."""
-        sys.stdout.write(self.as_markdown())
+        found = self.as_json()
+        sys.stdout.write(markdown(found))
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{self.name}.md").write_text(self.as_markdown())
-            (folder / f"{self.name}.json").write_text(json.dumps(self.as_json(), indent=2) + "\n")
+            (folder / f"{self.name}.md").write_text(markdown(found))
+            (folder / f"{self.name}.json").write_text(json.dumps(found, indent=2) + "\n")
         return 0 if all(aim.held for aim in self.aims) else 1
 
 
-def _footer(settings: Mapping[str, Any]) -> str:
-    on = surroundings()
-    asked = ", ".join(f"{key} {value}" for key, value in settings.items())
-    loop = f"uvloop {on['uvloop']}" if on["uvloop"] else "asyncio's own event loop"
+def markdown(found: Mapping[str, Any]) -> str:
+    """What :meth:`Report.as_json` gave as a table, then the aims, the notes and the machine."""
+    columns, figures = found["columns"], found["figures"]
+    lines = [
+        f"| {found['benchmark']} | {' | '.join(columns)} |",
+        f"| --- |{' ---: |' * len(columns)}",
+        *(f"| {name} | {' | '.join(_cells(each, columns))} |" for name, each in figures.items()),
+        "",
+        *(f"- {_aim(aim)}" for aim in found["aims"]),
+        *(f"- {note}" for note in found["notes"]),
+        "",
+        _footer(found["settings"], found["on"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(figures: Figures, columns: Sequence[str]) -> list[str]:
+    return [number(figures[key]) if key in figures else "" for key in columns]
+
+
+def number(value: float) -> str:
+    """Three digits that count, or all of them before the point."""
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
+
+
+def _aim(aim: Mapping[str, Any]) -> str:
+    least = aim["least"]
+    bound = f"at least {least:g}" if least is not None else f"at most {aim['most']:g}"
+    held = "held" if aim["held"] else "MISSED"
+    return f"{aim['measure']}: {number(aim['value'])} (aim: {bound}; {held})"
+
+
+_PACKAGES = {"sqlalchemy": "SQLAlchemy", "aiohttp": "aiohttp", "httpx": "httpx", "uvloop": "uvloop"}
+
+
+def _footer(settings: Mapping[str, Any], on: Mapping[str, Any]) -> str:
+    asked = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in settings.items())
+    with_it = ", ".join(
+        f"{name} {on[key]}" if on[key] else f"no {name}"
+        for key, name in _PACKAGES.items()
+        if key in on
+    )
     return (
-        f"{asked}. Python {on['python']}, {loop}, SQLite {on['sqlite']}, "
-        f"SQLAlchemy {on['sqlalchemy']}, "
-        f"{on['cores']} cores of {on['processor']}, load average {on['load_average'][0]}."
+        f"{asked}. Python {on['python']}, SQLite {on['sqlite']}, {with_it}. "
+        f"{on['cores']} cores of {on['processor']}, {on['memory_gb']} GB, load average "
+        f"{on['load_average'][0]} at the end."
     )
 
 

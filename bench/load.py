@@ -1,6 +1,6 @@
 """How long a load of many jobs takes, beside plain sqlite3 that inserts the very same rows.
 
-    python -m bench.load [--jobs 1000000] [--rounds 1] [--json FILE]
+    python -m bench.load [--jobs 1000000] [--rounds 1]
 
 Four things are timed, each in a process of its own, on databases in one temporary folder:
 
@@ -13,8 +13,8 @@ Four things are timed, each in a process of its own, on databases in one tempora
 ``plain``
     The standard library's ``sqlite3``: one transaction, ``executemany`` with the same columns into
     the same table with the same indexes, WAL and ``synchronous=FULL`` as in ours. The rows are
-    those that ``load`` has made. They are read beforehand, 50,000 at a time, and only the inserts
-    and the commit are timed: nothing is expanded, hashed or encoded here.
+    those that the first ``load`` has made. They are read beforehand, 50,000 at a time, and only the
+    inserts and the commit are timed: nothing is expanded, hashed or encoded here.
 ``plain, more cache``
     The same with as much memory for pages as a load gives itself: what is left of the difference
     when plain sqlite3 is tuned. No aim, but told beside it.
@@ -25,8 +25,6 @@ only ever adds time. Memory is the peak of the whole process.
 
 from __future__ import annotations
 
-import argparse
-import json
 import multiprocessing
 import shutil
 import sqlite3
@@ -35,17 +33,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from bench.surroundings import peak_memory, surroundings
+from bench.harness import Aim, Figures, Report, Rounds, parser
+from bench.surroundings import peak_memory
 from overnight.store.dialect import LOADING_CACHE_KB
 
 SLICE = 50_000
 """Rows that plain sqlite3 is handed at a time."""
-
-TARGET_RATIO = 2.0
-TARGET_MB = 300.0
 
 MANIFEST = """\
 version: 1
@@ -60,7 +56,8 @@ matrix:
   cfg: [{cfgs}]
 """
 
-Figures = dict[str, float]
+COLUMNS = ("seconds", "CPU s", "jobs/s", "peak MB")
+PLAIN, ROOMY = "plain", "plain, more cache"
 
 
 def manifest(folder: Path, jobs: int) -> Path:
@@ -91,9 +88,10 @@ class Watch:
     def figures(self, jobs: int) -> Figures:
         return {
             "seconds": self._wall,
-            "cpu_seconds": self._cpu,
+            "CPU s": self._cpu,
             "jobs": jobs,
-            "memory_mb": peak_memory(),
+            "jobs/s": jobs / self._wall,
+            "peak MB": peak_memory(),
         }
 
 
@@ -175,97 +173,73 @@ def _plainly(work: Callable[[Path, Path], Figures], database: Path, source: Path
 # --- the whole of it ------------------------------------------------------------------------------
 
 
-def measure(jobs: int, rounds: int) -> dict[str, list[Figures]]:
+def measure(jobs: int, rounds: int) -> Rounds:
     """Every figure of every round, by what was timed."""
-    figures: dict[str, list[Figures]] = {}
+    taken: Rounds = {name: [] for name in ("load", "again", PLAIN, ROOMY)}
     with tempfile.TemporaryDirectory(prefix="bench-load-") as name:
         folder = Path(name)
-        source = manifest(folder, jobs)
-        rows = folder / "rows.db"
-        alone(load, rows, source)
+        source, rows = manifest(folder, jobs), folder / "rows.db"
         for number in range(rounds):
-            kinds = (("ours", source), ("plain", rows), ("plain, more cache", rows))
-            for kind, given in kinds if number % 2 == 0 else reversed(kinds):
-                _measure(figures, kind, folder, given)
-    return figures
+            place = folder / "timed"
+            place.mkdir()
+            # Plain sqlite3 needs the rows of the first load, which stay.
+            turns: list[Callable[[], None]] = [
+                partial(_ours, taken, rows if number == 0 else place / "ours.db", source),
+                partial(_plain, taken, place, rows),
+            ]
+            for turn in turns if number % 2 == 0 else reversed(turns):
+                turn()
+            shutil.rmtree(place)
+    return taken
 
 
-def _measure(figures: dict[str, list[Figures]], kind: str, folder: Path, given: Path) -> None:
-    place = folder / "timed"
-    place.mkdir()
-    database = place / "timed.db"
-    if kind == "ours":
-        figures.setdefault("load", []).append(alone(load, database, given))
-        figures.setdefault("again", []).append(alone(load, database, given))
-    else:
-        work = plain if kind == "plain" else roomy
-        figures.setdefault(kind, []).append(alone(work, database, given))
-    shutil.rmtree(place)
+def _ours(taken: Rounds, database: Path, source: Path) -> None:
+    for name in ("load", "again"):
+        taken[name].append(alone(load, database, source))
 
 
-def summary(figures: dict[str, list[Figures]]) -> dict[str, Any]:
-    """The best of each, and whether it is what was aimed at."""
-    best, cpu = (
-        {kind: min(each[what] for each in taken) for kind, taken in figures.items()}
-        for what in ("seconds", "cpu_seconds")
-    )
-    memory = max(each["memory_mb"] for kind in ("load", "again") for each in figures[kind])
-    against = best["plain"]
-    return {
-        "jobs": int(figures["load"][0]["jobs"]),
-        "seconds": best,
-        "cpu_seconds": cpu,
-        "ratio": best["load"] / against,
-        "cpu_ratio": cpu["load"] / cpu["plain"],
-        "ratio_to_more_cache": best["load"] / best["plain, more cache"],
-        "cpu_ratio_to_more_cache": cpu["load"] / cpu["plain, more cache"],
-        "again_to_load": best["again"] / best["load"],
-        "memory_mb": memory,
-        "held": {
-            "ratio": best["load"] <= TARGET_RATIO * against,
-            "again": best["again"] < best["load"],
-            "memory": memory < TARGET_MB,
-        },
-    }
+def _plain(taken: Rounds, place: Path, rows: Path) -> None:
+    for name, work in ((PLAIN, plain), (ROOMY, roomy)):
+        taken[name].append(alone(work, place / f"{work.__name__}.db", rows))
 
 
-def table(found: dict[str, Any]) -> str:
-    """The summary, for people."""
-    jobs, best = found["jobs"], found["seconds"]
-    lines = [f"{jobs:,} jobs", f"{'':20} {'seconds':>9} {'of CPU':>9} {'jobs/s':>10}"]
-    lines += [
-        f"{kind:20} {took:9.2f} {found['cpu_seconds'][kind]:9.2f} {jobs / took:10,.0f}"
-        for kind, took in best.items()
+def best(taken: Rounds) -> dict[str, Figures]:
+    """The fastest round of each, with the most memory of any."""
+    found = {}
+    for name, figures in taken.items():
+        fastest = min(figures, key=lambda each: each["seconds"])
+        found[name] = {**fastest, "peak MB": max(each["peak MB"] for each in figures)}
+    return found
+
+
+def report(taken: Rounds, rounds: int) -> Report:
+    """What was found, and whether it is what was aimed at."""
+    found = best(taken)
+    jobs = round(found["load"]["jobs"])
+    made = Report("load", {"jobs": f"{jobs:,}", "rounds": rounds}, COLUMNS, taken, summary=best)
+
+    def beside(of: str, to: str, figure: str = "seconds") -> float:
+        return found[of][figure] / found[to][figure]
+
+    memory = max(found[name]["peak MB"] for name in ("load", "again"))
+    made.aims = [
+        Aim("time of a load to that of plain sqlite3", beside("load", PLAIN), most=2.0),
+        Aim("time of a load again to that of the first", beside("again", "load"), most=1.0),
+        Aim("MB that a load takes", memory, most=300.0),
     ]
-    lines += [
-        _beside(found, "ratio", f"plain (aim: {TARGET_RATIO:.0f})"),
-        _beside(found, "ratio_to_more_cache", "plain with more cache"),
-        f"again is {found['again_to_load']:.2f} times the load (aim: below 1)",
-        f"memory {found['memory_mb']:.0f} MB at most (aim: {TARGET_MB:.0f})",
+    made.notes = [
+        f"CPU time of a load to that of plain sqlite3: {beside('load', PLAIN, 'CPU s'):.2f}",
+        f"time of a load to that of plain sqlite3 with more cache: {beside('load', ROOMY):.2f}",
     ]
-    return "\n".join(lines)
-
-
-def _beside(found: dict[str, Any], ratio: str, what: str) -> str:
-    return f"load is {found[ratio]:.2f} times {what}, of CPU time {found[f'cpu_{ratio}']:.2f}"
+    return made
 
 
 def main() -> int:
     """Measure, print, and fail when an aim is missed."""
-    parser = argparse.ArgumentParser(description="Time a load beside plain sqlite3.")
-    parser.add_argument("--jobs", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="where the figures go, as one JSON object")
-    asked = parser.parse_args()
-    figures = measure(asked.jobs, asked.rounds)
-    found = summary(figures)
-    sys.stdout.write(f"{table(found)}\n")
-    whole = json.dumps({**found, "rounds": figures, "on": surroundings()}, indent=2)
-    if asked.json:
-        asked.json.write_text(whole + "\n")
-    else:
-        sys.stdout.write(whole + "\n")
-    return 0 if all(found["held"].values()) else 1
+    made = parser(__doc__, rounds=1)
+    made.add_argument("--jobs", type=int, default=1_000_000)
+    asked = made.parse_args()
+    return report(measure(asked.jobs, asked.rounds), asked.rounds).publish(asked.results)
 
 
 if __name__ == "__main__":

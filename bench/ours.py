@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -128,9 +129,15 @@ async def worker(
         await downloader.aclose()
 
 
-def require_done(database: Database, jobs: int) -> None:
-    """Raises :class:`RuntimeError` unless all ``jobs`` have succeeded: half a job is no figure."""
+def states(database: Database) -> Counter[State]:
+    """How many jobs of the one batch are in each state."""
     with database.reading() as connection:
         [batch] = views.all_batches(connection)
-    if batch.states[State.SUCCEEDED] != jobs:
-        raise RuntimeError(f"not every job succeeded: {dict(batch.states)}")
+    return Counter(batch.states)
+
+
+def require_done(database: Database, jobs: int) -> None:
+    """Raises :class:`RuntimeError` unless all ``jobs`` have succeeded: half a job is no figure."""
+    there = states(database)
+    if there[State.SUCCEEDED] != jobs:
+        raise RuntimeError(f"not every job succeeded: {dict(there)}")

@@ -11,7 +11,6 @@ of the whole engine too.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 import tempfile
 from functools import partial
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from bench import loopback, ours
 from bench.harness import Figures, Report, alternate, child, parser, tell
-from bench.stopwatch import Stopwatch, hand_over
+from bench.stopwatch import Stopwatch, hand_over, on_loop
 from overnight.engine.pacing import Pace
 from overnight.store.database import open_database
 
@@ -85,7 +84,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-pacing-") as folder:
         path = Path(folder) / "bench.db"
         ours.load(path, asked.jobs, asked.in_flight)
-        hand_over(asyncio.run(night(path, origin, asked.jobs, interval)))
+        hand_over(on_loop(night(path, origin, asked.jobs, interval)))
     return 0
 
 

@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.surroundings import peak_memory
@@ -53,6 +54,16 @@ def _processor_seconds() -> float:
         resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def bytes_written() -> int | None:
+    """What this process has given to the disk so far, if the system tells (Linux does)."""
+    try:
+        told = Path("/proc/self/io").read_text()
+    except OSError:
+        return None
+    [line] = [line for line in told.splitlines() if line.startswith("write_bytes:")]
+    return int(line.split()[1])
 
 
 def hand_over(figures: dict[str, float]) -> None:

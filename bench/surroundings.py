@@ -25,15 +25,13 @@ def surroundings() -> dict[str, Any]:
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "overnight": version("overnight"),
-        "sqlalchemy": version("sqlalchemy"),
-        "uvloop": _uvloop(),
+        **{name: _version(name) for name in ("sqlalchemy", "aiohttp", "httpx", "uvloop")},
     }
 
 
-def _uvloop() -> str | None:
-    """The version of the event loop that every contender then runs on; None for asyncio's own."""
+def _version(package: str) -> str | None:
     try:
-        return version("uvloop")
+        return version(package)
     except PackageNotFoundError:
         return None
 

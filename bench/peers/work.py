@@ -1,4 +1,11 @@
-"""What the peers share: their arguments, a folder, calls from threads, and the end of the work."""
+"""What the peers share: their arguments, a folder, calls from threads, and the end of the work.
+
+    python -m bench.peers.MODULE ORIGIN JOBS IN_FLIGHT [--folder FOLDER [--resume] [--put-back]]
+
+With ``--resume`` nothing is enqueued: what an earlier run on the same folder left when it was
+killed is taken up again, as the queue's documentation says, until no more results come.
+``--put-back`` does by hand what some queues lack: whatever has no result is enqueued again.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +14,11 @@ import http.client
 import json
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,29 +28,57 @@ from bench.stopwatch import more_files
 
 PATIENCE = 300.0
 """Seconds after which a peer that is not done counts as stuck."""
+QUIET = 4.0
+"""Seconds without a new result after which a resumed peer has nothing left that it knows of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to do, and a temporary folder to do it in."""
+    """What to do, the folder to do it in, and whether an earlier run left something there."""
 
     origin: str
     jobs: int
     in_flight: int
     folder: Path
+    resume: bool = False
+    put_back: bool = False
 
 
 @contextmanager
 def asked(description: str | None) -> Iterator[Asked]:
-    """The command line's wish, with a folder for as long as the block lasts."""
+    """The command line's wish; its folder is gone after the block, unless it was named."""
     parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     parser.add_argument("origin")
     parser.add_argument("jobs", type=int)
     parser.add_argument("in_flight", type=int)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--put-back", action="store_true")
     given = parser.parse_args()
     more_files()
+    wish = partial(
+        Asked,
+        given.origin,
+        given.jobs,
+        given.in_flight,
+        resume=given.resume,
+        put_back=given.put_back,
+    )
+    if given.folder is not None:
+        yield wish(folder=given.folder)
+        return
     with tempfile.TemporaryDirectory(prefix="bench-peer-") as folder:
-        yield Asked(given.origin, given.jobs, given.in_flight, Path(folder))
+        yield wish(folder=Path(folder))
+
+
+def until_quiet(kept: Callable[[], int], jobs: int) -> int:
+    """How many results ``kept`` counts once it counts ``jobs``, or none has come for some time."""
+    count, since = kept(), time.monotonic()
+    while count < jobs and time.monotonic() - since < QUIET:
+        time.sleep(0.1)
+        if (now := kept()) != count:
+            count, since = now, time.monotonic()
+    return count
 
 
 class ThreadedCalls:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from bench import load as bench
+from bench.harness import Figures
 from bench.surroundings import peak_memory, surroundings
 
 
@@ -28,34 +29,42 @@ def test_plain_inserts_the_very_rows_of_a_load(tmp_path: Path) -> None:
         assert rows(theirs) == rows(ours)
 
 
-def figures(seconds: float, memory: float = 100.0) -> list[bench.Figures]:
-    one = {"seconds": seconds, "cpu_seconds": seconds, "jobs": 10.0, "memory_mb": memory}
-    return [{**one, "seconds": seconds + 1}, one]
+def figures(seconds: float, memory: float = 100.0) -> list[Figures]:
+    one = {"seconds": seconds, "CPU s": seconds, "jobs": 10.0, "jobs/s": 1.0, "peak MB": memory}
+    return [{**one, "seconds": seconds + 1, "peak MB": 90.0}, one]
 
 
 @pytest.mark.parametrize(
     ("load", "again", "memory", "missed"),
     [
         (1.9, 1.0, 299.0, []),
-        (2.1, 1.0, 299.0, ["ratio"]),
-        (1.9, 1.9, 299.0, ["again"]),
-        (1.9, 1.0, 300.0, ["memory"]),
+        (2.1, 1.0, 299.0, [0]),
+        (1.9, 2.0, 299.0, [1]),
+        (1.9, 1.0, 301.0, [2]),
     ],
 )
 def test_an_aim_that_is_missed_is_told(
-    load: float, again: float, memory: float, missed: list[str]
+    load: float, again: float, memory: float, missed: list[int]
 ) -> None:
-    found = bench.summary(
+    found = bench.report(
         {
             "load": figures(load, memory),
             "again": figures(again),
-            "plain": figures(1.0),
-            "plain, more cache": figures(0.5),
-        }
+            bench.PLAIN: figures(1.0),
+            bench.ROOMY: figures(0.5),
+        },
+        rounds=2,
     )
-    assert [aim for aim, held in found["held"].items() if not held] == missed
-    assert found["ratio"] == load
-    assert f"{load:.2f} times plain" in bench.table(found)
+    assert [number for number, aim in enumerate(found.aims) if not aim.held] == missed
+    assert found.aims[0].value == load
+    assert f"with more cache: {2 * load:.2f}" in found.notes[1]
+
+
+def test_plain_inserts_the_rows_of_the_first_load_in_every_round() -> None:
+    taken = bench.measure(1_500, rounds=2)
+    assert {name: [each["jobs"] for each in rounds] for name, rounds in taken.items()} == {
+        name: [2_000, 2_000] for name in ("load", "again", bench.PLAIN, bench.ROOMY)
+    }
 
 
 def test_a_figure_comes_with_what_it_depends_on() -> None:
