@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bench.contenders import OURS
 from bench.harness import ROOT, Figures, number
+from overnight.engine.pacing import Pace
 
 KEPT = ROOT / "docs" / "figures"
 NIGHTS = (1_000, 100_000, 10_000_000)
@@ -140,6 +141,7 @@ def night(jobs: int, of: Measured) -> dict[str, str]:
 def ends(of: Measured) -> dict[str, tuple[str, str]]:
     """Each limit of one process on this machine: what it is, and the jobs a night it allows."""
     seconds = HOURS * 3600
+    ceiling = Pace().per_second
     gigabyte = (1e9 - 1e6 * of.memory_mb) / (1e3 * of.memory_kb)
     return {
         "transitions through the one writer": (
@@ -149,6 +151,10 @@ def ends(of: Measured) -> dict[str, tuple[str, str]]:
         "one core, polls included": (
             f"{number(1000 / of.cpu_ms * of.polls)} polls a second",
             number(1000 * seconds / of.cpu_ms),
+        ),
+        "polls, by overnight's own ceiling": (
+            f"{number(ceiling)} a second",
+            number(ceiling * seconds / of.polls),
         ),
         "1 GB of memory": (
             f"{number(gigabyte)} in flight",

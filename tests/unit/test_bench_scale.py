@@ -88,6 +88,7 @@ def test_each_limit_says_how_many_jobs_it_allows() -> None:
     found = scale.ends(MEASURED)
     assert found["transitions through the one writer"] == ("500 jobs a second", "14,400,000")
     assert found["one core, polls included"] == ("1,333 polls a second", "9,600,000")
+    assert found["polls, by overnight's own ceiling"] == ("500 a second", "3,600,000")
     assert found["1 GB of memory"] == ("47,500 in flight", "7,600,000")
 
 
