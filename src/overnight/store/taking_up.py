@@ -7,6 +7,8 @@ killed, and its successor is to ask about them again within seconds.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -62,27 +64,27 @@ def take_up(connection: Connection, *, fence: int, now: float) -> tuple[list[Job
     goes on where it was.
     Raises :class:`~overnight.store.errors.LeaseLost`.
     """
-    leases.require(connection, fence)
-    rows = connection.execute(_LEFT, {"holder": fence}).all()
-    connection.execute(_HOLD, {"holder": fence})
-    faults.reach(Place.TAKING_UP)
-    found = [Job.from_row(row) for row in rows]
+    found = [Job.from_row(row) for row in connection.execute(_LEFT, {"holder": fence})]
     lost = [job for job in found if job.state is State.SUBMITTING]
-    _doubt(connection, lost, now)
+    steps: tuple[Callable[[], object], ...] = (
+        partial(leases.require, connection, fence),
+        partial(connection.execute, _HOLD, {"holder": fence}),
+        partial(_doubt, connection, lost, now),
+    )
+    for step in steps:
+        step()
+        faults.reach(Place.TAKING_UP)
     return [job for job in found if job.state is not State.SUBMITTING], len(lost)
 
 
-def _doubt(connection: Connection, lost: list[Job], now: float) -> None:
+def _doubt(connection: Connection, lost: Sequence[Job], now: float) -> None:
     """Record of each of these jobs that nobody can tell whether it was submitted."""
-    if lost:
-        connection.execute(_DOUBT, [{"of_job": job.id, "at": now} for job in lost])
-    faults.reach(Place.TAKING_UP)
-    if lost:
-        connection.execute(
-            _END_ATTEMPT,
-            [{"of_job": job.id, "of_attempt": job.attempt, "at": now} for job in lost],
-        )
+    if not lost:
+        return
+    connection.execute(_DOUBT, [{"of_job": job.id, "at": now} for job in lost])
+    connection.execute(
+        _END_ATTEMPT, [{"of_job": job.id, "of_attempt": job.attempt, "at": now} for job in lost]
+    )
+    target = after(State.SUBMITTING, Event.UNCERTAIN)
     for batch_id, n in Counter(job.batch_id for job in lost).items():
-        target = after(State.SUBMITTING, Event.UNCERTAIN)
         tally.shift(connection, batch_id, {State.SUBMITTING: -n, target: n})
-    faults.reach(Place.TAKING_UP)
