@@ -158,7 +158,9 @@ def test_a_truncated_database(
 
 
 @pytest.mark.parametrize(
-    "command", [["jobs"], ["doctor", "--offline"], ["db", "backup", "copy.db"]], ids=" ".join
+    "command",
+    [["jobs", "--limit", "200"], ["doctor", "--offline"], ["db", "backup", "copy.db"]],
+    ids=" ".join,
 )
 def test_a_database_with_bits_turned(
     command: list[str], loaded: Path, capsys: pytest.CaptureFixture[str]

@@ -121,8 +121,8 @@ class Judge:
         paid = [n for n, post in job.posts.items() if n != request.attempt and post.request]
         if paid and self._in_doubt(job, max(paid)):
             self.duplicates[job.batch_id] += 1
-        # A call of a dead process may arrive when the job was resubmitted already.
-        job.bought += request.attempt == job.attempt
+        # A call of a dead process may arrive when its job is to be submitted again already.
+        job.bought += request.attempt == job.attempt > job.let_go
         self.hold(
             job.bought <= job.attempts_allowed,
             request.job_id,
@@ -247,6 +247,7 @@ class Judge:
             doubtful = job.request is not None and self._in_doubt(job, job.attempt)
             job.bought = job.bought - doubtful if old is State.UNKNOWN else 0
             job.free_to_buy = True
+            job.let_go = job.attempt
             job.asked_again += 1
         elif old in (State.FAILED, State.UNKNOWN):
             job.reopened = True

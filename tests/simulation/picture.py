@@ -65,6 +65,8 @@ class Picture:
     """Accepted paid calls since the user last asked for the job to be bought again."""
     free_to_buy: bool = False
     """The user asked for it to be bought again."""
+    let_go: int = 0
+    """The newest attempt that somebody has decided to do without."""
     asked_again: int = 0
     """How often somebody asked for that."""
     settled: bool = False
