@@ -13,6 +13,7 @@ from overnight.lifecycle import Event, State
 from overnight.store import leases, queue, steps, tally, views
 from overnight.store.database import Database, open_database
 from overnight.store.errors import DatabaseUnusable, StoreError
+from overnight.store.job import Job
 from overnight.store.tables import batches
 from overnight.store.writer import GROUP, Writer
 from tests.unit.test_store_queue import ME, load
@@ -104,6 +105,32 @@ async def test_a_stale_step_does_not_take_its_group_with_it(database: Database) 
         assert tally.recount(connection, 1) == batch.states
         assert batch.states[State.QUEUED] == 4
         assert views.current(connection, old.id).state is State.SUBMITTING
+
+
+async def test_figures_are_answered_after_the_steps_that_are_in_them(database: Database) -> None:
+    """Steps come first in their group. Whoever counts along with them, and puts what the table
+    says in place of that, would count them twice if it heard of them after the table's figures."""
+    load(database, 3)
+    writer = Writer(database)
+    writer.start()
+    fence = await writer.record(partial(leases.take, identity=ME, now=1.0))
+    jobs = await writer.record(partial(queue.claim, fence=fence, batch_id=1, limit=3, now=2.0))
+    queued = 0
+
+    async def look() -> None:
+        nonlocal queued
+        [batch] = await writer.record(views.all_batches)
+        queued = batch.states[State.QUEUED]
+
+    async def step(job: Job) -> None:
+        nonlocal queued
+        facts = steps.Facts(3.0, request_id=f"r{job.id}")
+        await writer.record(steps.Move(job, Event.ACCEPTED, facts))
+        queued += 1
+
+    await asyncio.gather(look(), *map(step, jobs))
+    await writer.stop()
+    assert queued == 3
 
 
 class _WithEngine(Database):

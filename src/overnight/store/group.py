@@ -44,6 +44,11 @@ class UnevenError(Exception):
     each of them run alone."""
 
 
+def comes_later(operation: Operation) -> bool:
+    """Whether it is run after the joint ones of its group."""
+    return not isinstance(operation, Joint)
+
+
 def run(connection: Connection, operations: Sequence[Operation]) -> list[Any]:
     """The value of each operation. What one raises, :class:`UnevenError` included, undoes all."""
     results: list[Any] = [None] * len(operations)

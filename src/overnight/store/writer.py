@@ -128,6 +128,9 @@ class Writer:
             return
         with connection:
             while (group := self._gather()) is not None:
+                # Answered in the order in which they are run: who reads the figures hears of them
+                # after those whose steps are in them.
+                group.sort(key=lambda entry: group_of.comes_later(entry.operation))
                 try:
                     self._commit(connection, group)
                 except DatabaseError as error:
