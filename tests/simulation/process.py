@@ -17,6 +17,7 @@ from overnight.engine.report import Report
 from overnight.engine.worker import Worker
 from overnight.providers import base
 from overnight.store.errors import StoreError
+from overnight.store.group import comes_later
 from overnight.store.writer import Operation
 from tests.simulation.invariants import Judge
 from tests.simulation.loop import VirtualLoop
@@ -121,6 +122,7 @@ class Process:
         around, plan = self._around, self._around.plan
         size = around.rng.randint(1, plan.group)
         group, self._waiting = self._waiting[:size], self._waiting[size:]
+        group.sort(key=lambda each: comes_later(each[0]))
         done, changes = around.table.run([operation for operation, _ in group])
         around.judge.committed(self.badge, changes)
         self.committed_at = self.loop.time()

@@ -99,6 +99,23 @@ def test_a_wish_to_cancel_outlives_the_doubt(connection: Connection) -> None:
     assert look.to_cancel == [adopted.id]
 
 
+def test_a_wish_does_not_reach_the_attempt_that_a_person_bought_after_the_doubt(
+    connection: Connection,
+) -> None:
+    [job] = claim(connection)
+    queue.cancel(connection, [job.id], now=5.0)
+    moved(connection, job, Event.UNCERTAIN)
+    # There is nothing to cancel at the provider, and whoever keeps the id would cancel what is
+    # submitted later.
+    assert control.look(connection, fence=1, batch_ids=[1], now=6.0).to_cancel == []
+
+
+def test_a_submit_under_way_can_be_unwanted(connection: Connection) -> None:
+    [job] = claim(connection)
+    queue.cancel(connection, [job.id], now=5.0)
+    assert control.look(connection, fence=1, batch_ids=[1], now=6.0).to_cancel == [job.id]
+
+
 # --- whoever lost the lease writes nothing --------------------------------------------------------
 
 

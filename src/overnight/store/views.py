@@ -351,13 +351,16 @@ _CURRENT = select(*COLUMNS).where(jobs.c.id == bindparam("of_job"))
 
 
 def to_cancel(connection: Connection, fence: int) -> list[int]:
-    """The ids of this worker's jobs that the user wants cancelled, and that the provider is not
-    done with."""
+    """The ids of this worker's jobs that the user wants cancelled, and that are with the provider
+    or on their way there. The wish to cancel an unknown job waits for what becomes of the doubt."""
     return list(connection.scalars(_TO_CANCEL, {"holder": fence}))
 
 
 _TO_CANCEL = select(jobs.c.id).where(
-    IS_TO_CANCEL, jobs.c.fence == bindparam("holder"), jobs.c.state != State.COLLECTING.value
+    IS_TO_CANCEL,
+    jobs.c.fence == bindparam("holder"),
+    jobs.c.state != State.COLLECTING.value,
+    jobs.c.state != State.UNKNOWN.value,
 )
 
 
