@@ -9,22 +9,25 @@ from typing import Any, TypeVar
 import pytest
 
 from overnight.artifacts.download import Downloader
+from overnight.engine import settle
 from overnight.engine.budget import Budget
 from overnight.engine.claim import SUBMITS_AT_ONCE, Claimer
 from overnight.engine.collect import Collector
 from overnight.engine.concurrency import Concurrency
 from overnight.engine.drive import Driver
+from overnight.engine.polls import Polls
 from overnight.engine.run import Run
 from overnight.engine.watch import Watch
 from overnight.engine.worker import Worker
 from overnight.lifecycle import Event, State
 from overnight.providers import base
 from overnight.store import leases, queue, views
+from overnight.store.database import Database
 from overnight.store.errors import LeaseLost
 from overnight.store.job import Job
 from overnight.store.rows import Batch
-from overnight.store.writer import Operation
-from tests.night import Night, night
+from overnight.store.writer import Operation, Recorder
+from tests.night import Night, Spec, night
 
 T = TypeVar("T")
 
@@ -208,11 +211,13 @@ async def test_a_job_that_is_claimed_again_keeps_its_slot(tmp_path: Path) -> Non
     worker._tasks[job.id].cancel()
 
 
-def _worker(batch: Batch) -> Worker:
+def _worker(batch: Batch, recorder: Recorder | None = None) -> Worker:
     def collector(run: Run) -> Collector:
         return Collector(run, Downloader.__new__(Downloader))
 
-    return Worker(recorder=Forgets(), provider=Says(), collector=collector, scope=[batch])
+    return Worker(
+        recorder=recorder or Forgets(), provider=Says(), collector=collector, scope=[batch]
+    )
 
 
 async def test_a_requeued_job_keeps_when_it_was_first_seen_running(tmp_path: Path) -> None:
@@ -274,6 +279,42 @@ async def test_a_wish_to_cancel_ends_with_the_attempt_that_it_was_made_for(tmp_p
     run.to_cancel.add(job.id)
     run._account_for(job, back, Event.NOT_SENT, queue.Facts(2.0))
     assert run.to_cancel == set()
+
+
+class Slow:
+    """A recorder that lets everybody else go on before it tells what came of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(self, operation: Operation[T]) -> T:
+        with self._database.writing() as connection:
+            value = operation(connection)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return value
+
+
+async def test_a_rule_and_a_retry_do_not_both_spend_what_is_left_of_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two jobs at 5 cents may have been paid for, and 15 cents are the limit: one of them goes
+    again, the one that failed or the one that nobody can tell of."""
+    monkeypatch.setattr(Spec, "price", 0.05)
+    async with night(tmp_path, 2, on_unknown="resubmit", limits={"cost": 0.15}) as n:
+        with n.database.writing() as connection:
+            fence = leases.take(connection, leases.Identity.of_this_process(), 1.0)
+            job, other = queue.claim(connection, fence=fence, batch_id=1, limit=2, now=1.0)
+            queued = queue.move(connection, job, Event.ACCEPTED, queue.Facts(2.0, request_id="r"))
+            queue.move(connection, other, Event.UNCERTAIN, queue.Facts(2.0))
+        assert isinstance(queued, Job)
+        worker = _worker(n.batch, Slow(n.database))
+        worker._run.fence = fence
+        verdict = base.Failed("no luck")
+        await asyncio.gather(
+            settle.fail(worker._run, queued, verdict, Polls()), worker._look_after()
+        )
+        assert n.states == {State.PENDING: 1, State.UNKNOWN: 1}
 
 
 def _no_failure(error: BaseException) -> None:

@@ -171,15 +171,17 @@ class Worker:
     async def _look_after(self) -> None:
         """Take up what nobody holds, see what the user wants, and set the figures right."""
         run = self._run
-        seen = await run.record(
-            partial(
-                control.look,
-                fence=run.fence,
-                batch_ids=list(run.batches),
-                now=run.now(),
-                for_good=self._recoverer.for_good,
+        # It may resubmit unknown jobs with what is left of a limit.
+        async with run.deciding:
+            seen = await run.record(
+                partial(
+                    control.look,
+                    fence=run.fence,
+                    batch_ids=list(run.batches),
+                    now=run.now(),
+                    for_good=self._recoverer.for_good,
+                )
             )
-        )
         for batch in seen.batches:
             run.batches[batch.id] = batch
             run.tallies[batch.id] = Counter(batch.states)
