@@ -90,6 +90,14 @@ def test_other_urls_are_refused_plainly(named: str, sentence: str) -> None:
         locate(named)
 
 
+def test_a_sqlite_that_is_too_old_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 32, 3))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.32.3")
+    with pytest.raises(DatabaseUnusable, match=r"SQLite 3\.32\.3 is too old.* needs 3\.33"):
+        open_database(str(tmp_path / "o.db"), create=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_database_is_not_made_by_reading(tmp_path: Path) -> None:
     with pytest.raises(DatabaseMissing, match="Load a manifest first"):
         open_database(str(tmp_path / "o.db"))

@@ -107,6 +107,7 @@ def connect(named: str, *, create: bool = False) -> Database:
 
     ``create``: a missing file is made, empty. Raises :class:`DatabaseMissing` otherwise.
     """
+    dialect.require_new_enough()
     url = locate(named)
     path = Path(url.database or "")
     if path.is_dir():

@@ -42,6 +42,21 @@ LOADING_CACHE_KB = 64_000
 a page that had to leave is written once more for each time it comes back."""
 
 
+OLDEST = (3, 33)
+"""The first SQLite that has ``UPDATE … FROM``, which the worker's steps are written with."""
+
+
+def require_new_enough() -> None:
+    """Raise :class:`DatabaseUnusable` where Python came with a SQLite that is too old: a claim
+    would fail, and say no more than that there is a syntax error."""
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise DatabaseUnusable(
+            f"SQLite {sqlite3.sqlite_version} is too old: overnight needs "
+            f"{'.'.join(map(str, OLDEST))} or newer. Install overnight with a Python that brings "
+            "a newer one, such as python.org's or uv's."
+        )
+
+
 def prepare(engine: Engine, *, owns_checkpoints: bool) -> None:
     """Give every new connection of ``engine`` our settings.
 
