@@ -30,7 +30,7 @@ class StrandedError(Exception):
 async def fail(run: Run, job: Job, verdict: base.Failed, polls: Polls) -> Job:
     """Record the provider's verdict that the attempt failed: another one, or the end."""
     decision = after_failure(verdict, job.tries, run.policy(job), run.rng)
-    if decision.event is not Event.ATTEMPT_FAILED:
+    if decision.event is not Event.ATTEMPT_FAILED or _cost_limit(run, job) is None:
         return await _record_failure(run, job, decision, polls)
     async with run.deciding:
         if not await affordable(run, job):
@@ -41,10 +41,15 @@ async def fail(run: Run, job: Job, verdict: base.Failed, polls: Polls) -> Job:
 async def affordable(run: Run, job: Job) -> bool:
     """Whether one more try of the job keeps within its batch's ``limits.cost``, where there is one.
     ``run.deciding`` is held until what follows from it is recorded."""
-    limit = run.batch_of(job).run.get("limits", {}).get("cost")
+    limit = _cost_limit(run, job)
     if limit is None:
         return True
     return await run.record(partial(suspects.may_be_bought_again, job=job, limit=limit))
+
+
+def _cost_limit(run: Run, job: Job) -> float | None:
+    limit: float | None = run.batch_of(job).run.get("limits", {}).get("cost")
+    return limit
 
 
 def _too_dear(decision: Decision) -> Decision:
