@@ -39,6 +39,8 @@ class Shared:
 
     past: list[Past]
     at: float = 1000.0
+    anyone: bool = False
+    """Whether jobs other than :data:`JOB` nap."""
 
     def __post_init__(self) -> None:
         self.pace, self.rng = Pace(), Random(1)
@@ -48,7 +50,7 @@ class Shared:
         return self.at
 
     async def nap(self, job_id: int, seconds: float) -> None:
-        assert job_id == JOB.id
+        assert job_id == JOB.id or self.anyone
         self.naps.append(seconds)
 
     async def record(self, _operation: object) -> list[Past]:
@@ -149,6 +151,25 @@ async def test_more_polls_than_the_rate_wait_for_their_turn() -> None:
     turns = [nap for nap in shared.naps if nap > 2 * Pace().longest]
     assert len(turns) == 3
     assert turns == sorted(turns)
+
+
+async def test_jobs_that_are_being_brought_home_slow_no_polls_down() -> None:
+    asking, shared = scene(*[100.0, 101.0, 99.0] * 10)
+    await asking.remember()
+    shared.pace, shared.anyone = Pace(per_second=1.0), True
+    alone = await first_wait(asking, shared)
+    asking.forget(JOB.id)
+    for job_id in range(100, 300):
+        home = replace(JOB, id=job_id)
+        asking.take_up([home], {})
+        asking.heard(home, base.Running(), 1100.0)
+        shared.at = 1100.0
+        await asking.until_next(home, Polls())
+        asking.heard(home, base.Finished(), 1101.0)
+    shared.at, shared.rng = 1000.0, Random(1)
+    shared.naps.clear()
+    await asking.until_next(JOB, Polls())
+    assert shared.naps[0] < 1.5 * alone
 
 
 def test_a_job_that_was_never_waited_for_is_forgotten_without_a_word() -> None:

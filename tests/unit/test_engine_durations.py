@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from overnight.engine.durations import ENOUGH, GUESS, Durations
 from overnight.engine.effects import Effects, Sample
+from overnight.engine.pacing import Pace
 from overnight.engine.workload import features, value_of
 
 SIZES = {"832x480": 832 * 480, "720p": 720**2, "1920x1088 (16:9)": 1920 * 1088}
@@ -102,6 +103,30 @@ def test_one_job_that_hangs_changes_next_to_nothing() -> None:
     assert (after.median, after.spread) == (before.median, before.spread)
     teach(known, rng, 100)
     assert off(known, Random(8)) < 0.06
+
+
+def test_jobs_that_nobody_asked_about_for_a_day_are_set_right_by_a_few_that_are_seen() -> None:
+    rng, known, pace = Random(6), Durations(), Pace()
+    for _ in range(200):
+        seconds = 60.0 * rng.lognormvariate(0.0, 0.05)
+        known.learn({}, 0.99 * seconds, seconds)
+    for _ in range(20):
+        known.learn({}, 80_000.0, 86_400.0)
+    late = []
+    for _ in range(30):
+        seconds, low, high = 60.0 * rng.lognormvariate(0.0, 0.05), 0.0, 0.0
+        while high < seconds:
+            low, high = high, high + pace.interval(known.outlook({}), high, rng)
+        known.learn({}, low, high)
+        late.append(high - seconds)
+    assert sum(late[5:]) < 25 * 5.0
+
+
+def test_one_job_of_years_costs_no_other_its_polls() -> None:
+    known = taught(Random(7), 100)
+    before = known.typical
+    known.learn(request(Random(8)), 1e9, 1e9)
+    assert known.typical < 2 * before
 
 
 def test_a_share_of_strays_widens_no_spread() -> None:

@@ -55,7 +55,7 @@ def test_a_step_is_one_over_the_root_of_the_hazard(
     near = [
         hazard(place, spread * wide, strays * more) for wide in (0.94, 1.06) for more in (0.85, 1.2)
     ]
-    step = 1e-4
+    step = 1e-6  # hardly any distance, also where the hazard is small and grows fast
     found = step / (table.after(place, step) - place) if table.after(place, step) > place else 0.0
     assert 0.7 * min(near) <= found**2 / math.exp(place) <= 1.4 * max(near)
 

@@ -17,7 +17,7 @@ from overnight.store.blank import view
 from overnight.store.comparison import compare
 from overnight.store.database import Database
 from overnight.store.spending import Expected
-from overnight.store.tables import attempts, jobs
+from overnight.store.tables import attempts, jobs, workers
 from tests.unit.cli_night import Night
 
 
@@ -170,6 +170,25 @@ def test_what_succeeded_last_is_remembered_the_oldest_first(database: Database) 
         last = durations.newest(connection, most=2)
     assert found == [durations.Past("a/model", job.inputs, float(job.id)) for job in done]
     assert last == found[-1:], "of the two newest successes one can't be read"
+
+
+def test_a_job_that_another_worker_took_up_says_nothing_of_how_long_jobs_take(
+    database: Database,
+) -> None:
+    load(database, [Spec(n) for n in range(3)])
+    night = Night(database)
+    for job in night.claim(1, 2):
+        night.succeed(job, f"req-{job.id}")
+    with database.writing() as connection:
+        beginnings = {"started_at": 5_000.0, "heartbeat_at": 5_000.0, "ended_at": 6_000.0}
+        worker = {"host": "h", "pid": 1, "process_started": 1.0, "version": "1"} | beginnings
+        connection.execute(workers.insert().values(worker))
+        for job_id, finished in ((1, 4_999.0), (2, 5_001.0)):
+            times = {"accepted_at": 4_900.0, "finished_at": finished}
+            connection.execute(update(attempts).where(attempts.c.job_id == job_id).values(times))
+    with database.reading() as connection:
+        found = durations.newest(connection, most=100)
+    assert [each.seconds for each in found] == [99.0]
 
 
 def test_when_a_job_was_accepted_is_told_of_those_that_were(database: Database) -> None:

@@ -76,6 +76,8 @@ class Asking:
                 self._foresight.seen_running(job.model, sight, asked)
             case base.Finished():
                 self._foresight.seen_done(job.model, job.inputs, sight, self._run.now())
+                # Its files may take hours yet, and polls that nobody makes are no crowd.
+                self.forget(job.id)
 
     def forget(self, job_id: int) -> None:
         """The job is not asked about any more."""

@@ -17,6 +17,7 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from statistics import NormalDist, median
 from typing import Any
 
@@ -31,6 +32,8 @@ SURPRISE = 4.0
 """Spreads away from what was expected."""
 FOLLOWING = 32
 """Jobs that the level is a mean of, roughly; four times as many for the spread."""
+LONG = 5.0
+"""Medians that a job counts for at most in the mean."""
 
 GUESS = math.log(10.0)
 """The logarithm of seconds that a job takes of which nobody knows anything."""
@@ -87,7 +90,6 @@ class Durations:
         effect = self._effects.of(inputs)
         seen = self._within(self.level + effect, low, high)
         self.known += 1
-        self.typical += (math.exp(seen) - self.typical) / min(self.known, FOLLOWING)
         self._newest.append(Sample(features(inputs), seen))
         if self.known == 1:
             self.level, self.spread = seen, DOUBT_AFTER_ONE
@@ -95,6 +97,14 @@ class Durations:
             self._follow(seen - effect - self.level)
         if self.known >= self._fit_at:
             self._fit()
+        self.typical = self._mean_of_newest()
+
+    def _mean_of_newest(self) -> float:
+        """The seconds of the model's mean job. One that waited for a day while this machine slept
+        counts as a long one and no more: every poll is paced by this."""
+        newest = [math.exp(each.seen) for each in islice(reversed(self._newest), FOLLOWING)]
+        most = LONG * median(newest)
+        return sum(min(seconds, most) for seconds in newest) / len(newest)
 
     def _within(self, expected: float, low: float, high: float) -> float:
         """The logarithm that is to be expected between those of ``low`` and ``high``."""

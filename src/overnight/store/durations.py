@@ -7,6 +7,7 @@ job by itself; ``accepted`` tells it how old the jobs are that another worker le
 from __future__ import annotations
 
 import json
+from bisect import bisect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from overnight.lifecycle import Event
-from overnight.store.tables import attempts, jobs
+from overnight.store.tables import attempts, jobs, workers
 
 NEWEST = 20_000
 """Attempts that are looked at, the newest first: a provider of last month says little of today's,
@@ -57,7 +58,8 @@ def typical(connection: Connection, models: Collection[str]) -> dict[str, Typica
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A job that succeeded: ``seconds`` from when the provider took it until it was seen done."""
+    """A job that one worker followed to its success: ``seconds`` from when the provider took it
+    until it was seen done."""
 
     model: str
     inputs: Mapping[str, Any]
@@ -66,7 +68,9 @@ class Past:
 
 def newest(connection: Connection, *, most: int) -> list[Past]:
     """The ``most`` successes among the newest attempts, the oldest first. A job whose record can't
-    be read is left out: nothing is decided by it but when to ask about others."""
+    be read is left out: nothing is decided by it but when to ask about others. So is one that
+    another worker took up: what is on record of it is how long nobody asked, and not how long it
+    took."""
     recent = (
         select(attempts.c.job_id, attempts.c.outcome, attempts.c.accepted_at)
         .add_columns(attempts.c.finished_at, attempts.c.intent_at)
@@ -75,24 +79,30 @@ def newest(connection: Connection, *, most: int) -> list[Past]:
         .subquery()
     )
     rows = connection.execute(
-        select(jobs.c.model, jobs.c.inputs, recent.c.finished_at - recent.c.accepted_at)
+        select(jobs.c.model, jobs.c.inputs, recent.c.accepted_at, recent.c.finished_at)
         .join_from(recent, jobs, recent.c.job_id == jobs.c.id)
         .where(recent.c.outcome == Event.COLLECTED.value)
         .order_by(recent.c.intent_at.desc())
         .limit(most)
     )
-    found = [_past(*row) for row in rows]
+    starts = sorted(connection.scalars(select(workers.c.started_at)))
+    found = [_past(*row, starts) for row in rows]
     return [each for each in reversed(found) if each is not None]
 
 
-def _past(model: str, text: str, seconds: object) -> Past | None:
+def _past(
+    model: str, text: str, accepted: object, finished: object, starts: Sequence[float]
+) -> Past | None:
+    """``starts`` are the times at which workers began, in order."""
+    if not isinstance(accepted, float) or not isinstance(finished, float) or finished <= accepted:
+        return None
+    if bisect(starts, accepted) != bisect(starts, finished):
+        return None
     try:
         inputs = json.loads(text)
     except (TypeError, ValueError):
         return None
-    if not isinstance(inputs, dict) or not isinstance(seconds, float) or seconds <= 0:
-        return None
-    return Past(model, inputs, seconds)
+    return Past(model, inputs, finished - accepted) if isinstance(inputs, dict) else None
 
 
 def accepted(connection: Connection, job_ids: Sequence[int]) -> dict[int, float]:
