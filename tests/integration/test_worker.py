@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from overnight.emulator import Call, Emulator, Rule, Settings, Span
+from overnight.engine.collect import StorageError
 from overnight.engine.report import Ending
 from overnight.engine.run import Limits
 from overnight.lifecycle import State
@@ -69,6 +70,21 @@ async def test_a_failed_job_is_bought_again_within_its_attempts(tmp_path: Path) 
         assert len(emulator.ledger.accepted) == 5
         assert sum(job.attempts for job in n.jobs()) == 5
         check(n, emulator)
+
+
+async def test_a_full_disk_under_the_results_leaves_no_submit_in_doubt(tmp_path: Path) -> None:
+    settings = Settings(slots=2, service=Span(0.05, 0.05))
+    async with night(tmp_path, 2) as n, Emulator(settings) as emulator:
+        # Nothing can be written there; and the second submit is answered only after that was seen.
+        (tmp_path / "out").write_text("a file in the folder's place")
+        faults(emulator, "submit:slow@1x,delay=1.5")
+        with pytest.raises(StorageError):
+            await n.run(emulator)
+        assert State.SUBMITTING not in n.states
+        (tmp_path / "out").unlink()
+        assert (await n.run(emulator)).ending is Ending.DONE
+        assert n.states == {State.SUCCEEDED: 2}
+        assert len(emulator.ledger.accepted) == 2
 
 
 async def test_attempts_end(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from overnight.engine.collect import Collector
 from overnight.engine.concurrency import Change
 from overnight.engine.drive import Driver
 from overnight.engine.polls import Polls, heard_of
-from overnight.engine.retry import Decision
+from overnight.engine.retry import Decision, Policy
 from overnight.engine.run import Run
 from overnight.lifecycle import Event
 from overnight.providers import base
@@ -24,7 +24,7 @@ from overnight.store.job import Job
 from overnight.store.queue import Facts
 from overnight.store.writer import Writer
 from tests.night import Night, night
-from tests.unit.test_engine_races import Forgets, a_run
+from tests.unit.test_engine_races import Forgets, Says, a_run
 
 STATUS = base.Call("status", 0.2, 200)
 
@@ -59,24 +59,33 @@ def test_a_submit_without_a_call_has_nothing_to_tell() -> None:
 
 
 async def test_a_request_id_is_durable_before_anything_else_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     order: list[str] = []
 
+    class Accepts(Says):
+        async def submit(self, *_: Any, **__: Any) -> base.Accepted:
+            assert driver.submitting == {job.id}
+            return base.Accepted("r-1")
+
     async def transition(_run: Run, job: Job, event: Event, facts: Facts | None = None) -> Job:
         assert facts is not None
+        assert driver.submitting == {job.id}, "a drain lets it say what became of it"
         order.append(f"{event} {facts.request_id}")
         return job
 
     async def keep_change(_run: Run, change: Change | None) -> None:
+        assert driver.submitting == set(), "by now, the job may be on its way once more"
         order.append("change kept")
 
+    async with night(tmp_path, 1) as n:
+        [job] = _named(n.database, None)
     monkeypatch.setattr(Run, "transition", transition)
     monkeypatch.setattr(Run, "keep_change", keep_change)
-    run = a_run(Forgets())
-    job: Any = None
+    monkeypatch.setattr(Run, "policy", lambda *_: Policy())
+    run = a_run(Forgets(), Accepts())
     driver = Driver(run, Collector(run, Downloader.__new__(Downloader)))
-    await driver._record_submit(job, Decision(Event.ACCEPTED, request_id="r-1"), None)
+    await driver._submit(job)
     assert order == ["accepted r-1", "change kept"]
 
 

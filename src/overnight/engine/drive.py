@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from overnight.engine.asking import Asking
 from overnight.engine.collect import Collector
+from overnight.engine.concurrency import Change
 from overnight.engine.polls import Polls, heard_of
 from overnight.engine.publish import Unsent
 from overnight.engine.report import Notice
@@ -81,12 +82,15 @@ class Driver:
             outcome = await run.provider.submit(job.model, inputs, key=job.submit_key)
             faults.reach(Place.SUBMIT_ANSWERED)
             decision = after_submit(outcome, job.deferrals, run.policy(job), run.rng)
-            recorded = await self._record_submit(job, decision, heard_of(outcome))
-            faults.reach(Place.SUBMIT_RECORDED)
-            return recorded
+            recorded, change = await self._record_submit(job, decision, heard_of(outcome))
         finally:
+            # Before anything else is waited for: a job that was turned away may be claimed again
+            # by then, and what is on its way is that submit.
             self.submitting.discard(job.id)
             run.wake.set()
+        await run.keep_change(change)
+        faults.reach(Place.SUBMIT_RECORDED)
+        return recorded
 
     async def _unsent(self, job: Job, why: Unsent) -> Job:
         """A local file stands in the way. The provider has no part in it, so neither the gate nor
@@ -106,9 +110,11 @@ class Driver:
         if (wait := run.rates.reserve(run.now())) > 0:
             await asyncio.sleep(wait)
 
-    async def _record_submit(self, job: Job, decision: Decision, heard: Heard | None) -> Job:
-        """What came of the POST. Nothing is waited for before that is durable: who dies now has
-        a request id on record, or a job that is unknown."""
+    async def _record_submit(
+        self, job: Job, decision: Decision, heard: Heard | None
+    ) -> tuple[Job, Change | None]:
+        """What came of the POST, and what of the limit. Nothing is waited for before that is
+        durable: who dies now has a request id on record, or a job that is unknown."""
         run, now = self._run, self._run.now()
         change = run.note_submit(decision)
         facts = Facts(
@@ -118,9 +124,7 @@ class Driver:
             not_before=now + decision.wait,
             heard=heard,
         )
-        recorded = await run.transition(job, decision.event, facts)
-        await run.keep_change(change)
-        return recorded
+        return await run.transition(job, decision.event, facts), change
 
     # --- with the provider: free ----------------------------------------------------------------
 

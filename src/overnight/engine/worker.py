@@ -340,10 +340,13 @@ class Worker:
         self._run.wake.set()
 
     async def _stop_tasks(self) -> None:
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # While only files can't be saved, what became of a submit still can: it is waited for.
+        if isinstance(self._fatal, StorageError):
+            self.drain()
+        else:
+            for task in self._tasks.values():
+                task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         if self._run.publishing is not None:
             await self._run.publishing.stop()
 
