@@ -722,3 +722,42 @@ def test_every_loop_tells_the_same(module: str) -> None:
         found = runner.run(_every_kind_of_end())
     maybe = MaybeSentError.__name__
     assert found == [maybe, maybe, maybe, "200", NotSentError.__name__]
+
+
+async def _given_up_as_it_is_made(monkeypatch: pytest.MonkeyPatch) -> list[Line]:
+    """A call is cancelled when its connection stands and has not been handed to it yet; then
+    everything is closed. The connections that were made."""
+    made, honest = [], Line.connection_made
+
+    def made_and_given_up(line: Line, transport: asyncio.BaseTransport) -> None:
+        honest(line, transport)
+        made.append(line)
+        call.cancel()
+
+    monkeypatch.setattr(Line, "connection_made", made_and_given_up)
+    wire, stage, left = Lines(), Stage(), asyncio.Event()
+
+    async def until_left(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        stage.requests.append(await reader.read())
+        left.set()
+
+    stage.scenes.append(until_left)
+    async with on(stage):
+        call = asyncio.create_task(wire.call(post(stage)))
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        async with asyncio.timeout(10.0):
+            await wire.aclose()
+            await left.wait()
+    assert stage.requests == [b""]
+    return made
+
+
+@pytest.mark.parametrize("module", ["asyncio", "uvloop"])
+def test_closing_does_not_wait_for_a_connection_that_was_given_up_as_it_was_made(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = pytest.importorskip(module) if module == "uvloop" else importlib.import_module(module)
+    with asyncio.Runner(loop_factory=loop.new_event_loop) as runner:
+        made = runner.run(_given_up_as_it_is_made(monkeypatch))
+    assert len(made) == 1

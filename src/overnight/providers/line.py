@@ -17,7 +17,7 @@ from overnight.providers.wire import LONGEST_BODY, Reply, too_long, unpacked
 
 class Line(asyncio.Protocol):
     """A connection for one request at a time. Made for :meth:`asyncio.loop.create_connection`;
-    it is in ``standing`` for as long as it stands."""
+    it is in ``standing`` from :meth:`join` on, for as long as it stands."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, standing: set[Line]) -> None:
         self.reused = False
@@ -31,6 +31,15 @@ class Line(asyncio.Protocol):
         self._heard = False
         self._ended = False
         self._waiting: asyncio.Future[Reply] | None = None
+
+    def join(self) -> None:
+        """Be in ``standing`` until the connection is lost; for whoever was handed a whole one.
+
+        Not from the moment it was made: who is cancelled between the two never has it, and its end
+        is told to nobody then (by uvloop; asyncio tells it).
+        """
+        if self._transport is not None:
+            self._standing.add(self)
 
     @property
     def open(self) -> bool:
@@ -80,7 +89,6 @@ class Line(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Not isinstance: uvloop's transports are none of asyncio's classes.
         self._transport = cast(asyncio.Transport, transport)
-        self._standing.add(self)
 
     def data_received(self, data: bytes) -> None:
         reading = self._reading

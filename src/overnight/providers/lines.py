@@ -87,6 +87,7 @@ class Lines:
                     raise
         loop = asyncio.get_running_loop()
         line = await self._dialer.open(ask.site, lambda: Line(loop, self._open), ask.connect)
+        line.join()
         if self._closed:
             line.hang_up()
         return await self._speak(line, ask.site, request, asked)
