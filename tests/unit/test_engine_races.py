@@ -16,6 +16,7 @@ from overnight.engine.collect import Collector
 from overnight.engine.concurrency import Concurrency
 from overnight.engine.drive import Driver
 from overnight.engine.polls import Polls
+from overnight.engine.rate import Rate, Rates
 from overnight.engine.run import Run
 from overnight.engine.watch import Watch
 from overnight.engine.worker import Worker
@@ -104,6 +105,20 @@ async def test_nothing_is_claimed_while_draining_empties_slots() -> None:
     assert claimer._room(1, 0) == 4
     run.draining = True
     assert claimer._room(1, 0) == 0
+
+
+async def test_a_place_of_the_submit_rate_is_taken_when_the_lease_is_sure() -> None:
+    # Taken before a renewal of the lease that takes long, it would be free again too early.
+    clock = [100.0]
+
+    def slowly(_: int) -> None:
+        clock[0] += 7.0
+
+    run = a_run(Forgets(slowly), now=lambda: clock[0])
+    run.rates = Rates([Rate(1, 60.0)])
+    await Driver(run, Collector(run, Downloader.__new__(Downloader)))._take_place()
+    assert clock[0] == 107.0
+    assert run.rates.next_place(107.0) == 167.0
 
 
 async def test_however_many_slots_are_free_few_submits_are_under_way() -> None:

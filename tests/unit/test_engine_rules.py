@@ -114,13 +114,22 @@ def test_what_earlier_runs_have_submitted_is_read_from_the_attempts(database: Da
     load(database, 6)
     with database.writing() as connection:
         fence = leases.take(connection, ME, now=1.0)
-        for now in (30.0, 10.0, 20.0, 20.0):
-            [job] = queue.claim(connection, fence=fence, batch_id=1, limit=1, now=now)
-        # How the submit ended makes no difference: it went out.
-        queue.move(connection, job, Event.THROTTLED, queue.Facts(21.0))
-        assert views.intents_since(connection, 0.0) == [10.0, 20.0, 20.0, 30.0]
-        assert views.intents_since(connection, 10.0) == [20.0, 20.0, 30.0]
-        assert views.intents_since(connection, 30.0) == []
+        # How the submit ended makes no difference: it went out, and before that was known.
+        for event, at in {
+            Event.ACCEPTED: 31.0,
+            Event.THROTTLED: 11.0,
+            Event.UNCERTAIN: 80.0,
+        }.items():
+            [job] = queue.claim(connection, fence=fence, batch_id=1, limit=1, now=10.0)
+            moved = queue.move(connection, job, event, queue.Facts(at, request_id="r1"))
+            if event is Event.ACCEPTED:
+                assert isinstance(moved, Job)
+                queue.move(connection, moved, Event.ATTEMPTS_EXHAUSTED, queue.Facts(70.0))
+        queue.claim(connection, fence=fence, batch_id=1, limit=1, now=10.0)
+        # The last is under way: it may leave at this moment.
+        assert views.submits_since(connection, 0.0, 90.0) == [11.0, 31.0, 80.0, 90.0]
+        assert views.submits_since(connection, 11.0, 90.0) == [31.0, 80.0, 90.0]
+        assert views.submits_since(connection, 80.0, 80.0) == []
 
 
 # --- halt -----------------------------------------------------------------------------------------

@@ -73,11 +73,10 @@ class Driver:
             return await run.transition(job, Event.NOT_SENT)
         self.submitting.add(job.id)
         try:
-            await self._wait_for_rate()
             inputs = job.inputs if run.publishing is None else await run.publishing.inputs(job)
             if isinstance(inputs, Unsent):
                 return await self._unsent(job, inputs)
-            await run.ensure_lease()
+            await self._take_place()
             faults.reach(Place.BEFORE_SUBMIT)
             outcome = await run.provider.submit(job.model, inputs, key=job.submit_key)
             faults.reach(Place.SUBMIT_ANSWERED)
@@ -104,10 +103,17 @@ class Driver:
         facts = Facts(now, error=decision.error, not_before=now + decision.wait)
         return await run.transition(job, decision.event, facts)
 
-    async def _wait_for_rate(self) -> None:
-        """The last step before the POST keeps the submit rate, whatever came in between."""
+    async def _take_place(self) -> None:
+        """The last step before the POST: the lease is sure, and the submit rate has a place. It is
+        taken at the moment of the POST, since a place that was taken earlier is free earlier too.
+        """
         run = self._run
-        if (wait := run.rates.reserve(run.now())) > 0:
+        while True:
+            await run.ensure_lease()
+            now = run.now()
+            if (wait := run.rates.next_place(now) - now) <= 0:
+                run.rates.reserve(now)
+                return
             await asyncio.sleep(wait)
 
     async def _record_submit(

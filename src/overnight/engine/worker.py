@@ -163,8 +163,9 @@ class Worker:
         rates = []
         for batch in run.batches.values():
             if text := batch.run.get("rate"):
-                since = run.now() - Rate.parse(text).seconds
-                past = await run.record(partial(views.intents_since, since=since))
+                now = run.now()
+                since = now - Rate.parse(text).seconds
+                past = await run.record(partial(views.submits_since, since=since, now=now))
                 rates.append(Rate.parse(text, past))
         run.rates = Rates(rates)
 

@@ -364,10 +364,15 @@ _TO_CANCEL = select(jobs.c.id).where(
 )
 
 
-def intents_since(connection: Connection, since: float) -> list[float]:
-    """When attempts were begun, from ``since`` on, in order: what a submit rate has used up."""
-    query = select(attempts.c.intent_at).where(attempts.c.intent_at > since)
-    return list(connection.scalars(query.order_by(attempts.c.intent_at)))
+def submits_since(connection: Connection, since: float, now: float) -> list[float]:
+    """When the paid calls of attempts left at the latest, as far as that is after ``since``, in
+    order: what a submit rate has used up.
+
+    A call leaves some time after its intent is durable. The first that is on record after it is its
+    answer, or that nobody heard one; a call without either may leave until ``now``.
+    """
+    left = func.coalesce(attempts.c.accepted_at, attempts.c.ended_at, now)
+    return list(connection.scalars(select(left).where(left > since).order_by(left)))
 
 
 def next_due(connection: Connection, batch_ids: Sequence[int]) -> float | None:
