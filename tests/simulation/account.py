@@ -55,8 +55,16 @@ class Host(Protocol):
         """A free call asks about a request."""
         ...
 
+    def told(self, request: Accepted, outcome: base.StatusOutcome | base.ResultOutcome) -> None:
+        """This is what the process hears of a request when it asks."""
+        ...
+
     def welcomed(self) -> None:
-        """A free call told the process that the account is taken."""
+        """A probe told the process that the account is taken."""
+        ...
+
+    def turned_away(self) -> None:
+        """A probe told the process that the account is refused."""
         ...
 
     def cancelling(self, request: Accepted) -> None:
@@ -145,6 +153,7 @@ class Account:
         self.host.asked(found)
         outcome = await self._trouble(found) or self._status(found)
         self._told(found, "status", outcome)
+        self.host.told(found, outcome)
         return outcome
 
     async def result(self, request: base.Request) -> base.ResultOutcome:
@@ -152,6 +161,7 @@ class Account:
         self.host.asked(found)
         outcome = await self._trouble(found) or self._result(found)
         self._told(found, "result", outcome)
+        self.host.told(found, outcome)
         return outcome
 
     async def cancel(self, request: base.Request) -> base.CancelOutcome:
@@ -174,6 +184,7 @@ class Account:
         if self._out():
             return base.NoAnswer("no connection")
         if self._turned_away():
+            self.host.turned_away()
             return base.Refused("no balance")
         self.host.welcomed()
         return None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from overnight.engine.rate import Rate
 from overnight.lifecycle import HELD, IN_BUDGET, IN_FLIGHT, TABLE, Event, State
 from overnight.providers import base
-from tests.simulation.picture import SURELY_NOT, Badge, Picture, Post
+from tests.simulation.picture import REFUSALS, SURELY_NOT, Badge, Picture, Post
 from tests.simulation.plan import Terms
 from tests.simulation.remote import Accepted, Remote
 from tests.simulation.table import ArtifactRow, AttemptRow, Change, JobRow, WorkerRow
@@ -159,6 +159,14 @@ class Judge:
         self._asked[badge.number, request.id] = first, n + 1
         patient = n < 20 + (now - first) / SHORTEST
         self.hold(patient, request.job_id, f"asked about {n} times in {now - first:.0f} s")
+
+    def told(
+        self, badge: Badge, request: Accepted, outcome: base.StatusOutcome | base.ResultOutcome
+    ) -> None:
+        """A process hears how a request is."""
+        refused = isinstance(outcome, base.Refused)
+        badge.refusals[request.id] = badge.refusals.get(request.id, 0) + 1 if refused else 0
+        badge.turned_away |= badge.refusals[request.id] >= REFUSALS
 
     def cancelling(self, badge: Badge, request: Accepted) -> None:
         """A process asks the provider to cancel: the user wished it, or it took too long."""

@@ -292,12 +292,12 @@ class Night:
             self._judge.settled(
                 process.badge.ceilings, process.committed_at - 2 * self._plan.commit - 1e-6
             )
-        elif (
-            report.ending is Ending.REFUSED
-            and self._remote.healed
-            and not process.badge.account_refused
-        ):
-            violations.append(f"w{process.number}: refused by nobody")
+        if report.ending is Ending.REFUSED:
+            refused = process.badge.account_refused or process.badge.turned_away
+            if self._plan.patient:
+                violations.append(f"w{process.number}: did not wait for the account")
+            elif not refused:
+                violations.append(f"w{process.number}: refused by nobody")
 
     def _failed(self, process: Process, error: BaseException) -> None:
         holder = self._judge.holder

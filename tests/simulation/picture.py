@@ -11,6 +11,9 @@ from tests.simulation.remote import Accepted
 SURELY_NOT = (base.Rejected, base.Refused, base.Throttled, base.Unavailable, base.NotSent)
 """Answers to a paid call that say for certain that it was not accepted."""
 
+REFUSALS = 3
+"""Refused answers in a row about one request that count as a refusal of the account."""
+
 
 @dataclass(slots=True)
 class Badge:
@@ -25,7 +28,13 @@ class Badge:
     """Seconds after which it gives up on a running job."""
     fence: int = 0
     account_refused: bool = False
-    """It was told so in answer to a paid call, and heard nothing better since."""
+    """It was told so in answer to a paid call; a run that waits for the account has heard nothing
+    better since."""
+    turned_away: bool = False
+    """It was told so in answer to free calls: to a probe, or :data:`REFUSALS` times in a row about
+    one request."""
+    refusals: dict[str, int] = field(default_factory=dict)
+    """Refused answers in a row about each request, by its id."""
 
 
 @dataclass(slots=True)

@@ -187,8 +187,15 @@ class Process:
     def asked(self, request: Accepted) -> None:
         self._around.judge.asked(self.badge, request)
 
+    def told(self, request: Accepted, outcome: base.StatusOutcome | base.ResultOutcome) -> None:
+        self._around.judge.told(self.badge, request, outcome)
+
     def welcomed(self) -> None:
-        self.badge.account_refused = False
+        if self._around.plan.patient:
+            self.badge.account_refused = False
+
+    def turned_away(self) -> None:
+        self.badge.turned_away = True
 
     def cancelling(self, request: Accepted) -> None:
         self._around.judge.cancelling(self.badge, request)

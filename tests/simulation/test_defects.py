@@ -10,17 +10,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import FromClause, update
+from sqlalchemy import FromClause, select, update
 
 from overnight.engine import budget, collect, drive, gate, rate, run, settle
 from overnight.engine.pacing import Pace
 from overnight.engine.retry import Policy, after_failure, after_submit
 from overnight.lifecycle import Event
 from overnight.providers import base
-from overnight.store import queue, steps, taking_up, tally
+from overnight.store import queue, steps, taking_up, tally, views
 from overnight.store.job import Job
 from overnight.store.steps import Facts, Move
-from overnight.store.tables import jobs
+from overnight.store.tables import attempts, jobs
 from tests.simulation import night
 from tests.simulation.plan import Act, Interruption, Moment, Plan, Terms, Window, Wish, draw
 from tests.simulation.table import Table
@@ -65,6 +65,17 @@ def with_rules(plan: Plan) -> Plan:
     rules = {"rate": "30/min", "canary": 2}
     batches = tuple(Terms(terms.jobs, terms.run | rules) for terms in plan.batches)
     return replace(plan, batches=batches)
+
+
+def often_killed(plan: Plan) -> Plan:
+    """Every batch has a submit rate, and processes die often, in the middle of a paid call. The
+    provider is quick and turns a good deal away, so that the rate is what holds submits up."""
+    rules = {"rate": "30/min", "concurrency": 16}
+    batches = tuple(Terms(terms.jobs, terms.run | rules) for terms in plan.batches)
+    kills = [Interruption(Moment.POST, 12 + 5 * n, Act.KILL, 0.0) for n in range(6)]
+    quick = replace(plan, slots=64, cap=64, service=(0.5, 3.0), latency=0.2, commit=0.5, group=512)
+    faults = {"submit:throttled": 0.1}
+    return replace(quick, batches=batches, interruptions=tuple(kills), faults=faults)
 
 
 def defect(
@@ -202,8 +213,23 @@ def the_request_id_is_not_recorded(patch: Patch) -> None:
 
 @defect("submits at a rate", with_rules)
 def the_submit_rate_is_not_kept(patch: Patch) -> None:
-    patch.setattr(rate.Rates, "reserve", lambda *_: 0.0)
+    patch.setattr(rate.Rates, "next_place", lambda _, now: now)
     patch.setattr(rate.Rates, "room", lambda *_: None)
+
+
+@defect("submits at a rate", often_killed)
+def what_earlier_runs_submitted_counts_from_its_intent(patch: Patch) -> None:
+    def intents(connection: Any, since: float, now: float) -> list[float]:
+        times = select(attempts.c.intent_at).where(attempts.c.intent_at > since)
+        return list(connection.scalars(times))
+
+    patch.setattr(views, "submits_since", intents)
+
+
+@defect("refused by nobody")
+def one_refused_poll_is_a_refused_account(patch: Patch) -> None:
+    patch.setattr(drive, "REFUSAL_CONFIRMATIONS", 1)
+    patch.setattr(collect, "REFUSAL_CONFIRMATIONS", 1)
 
 
 @defect("before every canary", with_rules)
