@@ -54,6 +54,8 @@ class S3:
         return [path for method, path in self.calls if method == "PUT" and path.count("/") > 1]
 
     def start(self) -> None:
+        # What other tests of this process put anywhere is there for every server.
+        moto_api_backend.reset()
         self._thread.start()
 
     def stop(self) -> None:

@@ -43,6 +43,16 @@ def test_polls_are_handed_out_once() -> None:
     assert polls.heard() == Heard("cancel", None, 1.0, None, calls=1, unanswered=1)
 
 
+def test_only_a_row_of_gone_that_nothing_broke_counts() -> None:
+    polls = Polls()
+    for between in (base.NoAnswer("?"), base.NotCancellable()):
+        polls.saw(base.Gone("no such request"))
+        polls.saw(base.Gone("no such request"))
+        assert polls.gone == 2
+        polls.made(between)
+        assert polls.gone == 0
+
+
 def test_a_call_that_is_not_known_is_counted_all_the_same() -> None:
     polls = Polls()
     polls.saw(base.Running())

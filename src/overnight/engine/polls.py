@@ -37,7 +37,9 @@ class Polls:
         self.retry_after = outcome.retry_after if isinstance(outcome, base.NoAnswer) else None
 
     def made(self, outcome: base.StatusOutcome | base.ResultOutcome | base.CancelOutcome) -> None:
-        """Take note that a call was made, for the record alone."""
+        """Take note of a call for the record; what it was answered may break a row of "gone"."""
+        if not isinstance(outcome, base.Gone):
+            self.gone = 0
         self.last = outcome.call or self.last
         self.calls += 1
         self.unanswered += isinstance(outcome, base.NoAnswer)
