@@ -1,4 +1,4 @@
-"""The queue's face: claims, what a new worker takes up, and every other write that moves a job.
+"""The queue's face: claims, and every other write that moves a job.
 
 A worker's own writes are guarded steps (:mod:`overnight.store.steps`); people's commands
 (:mod:`overnight.store.resting`) never touch a state that a worker is busy with.
