@@ -11,7 +11,7 @@ import pytest
 from overnight.emulator import Call, Span
 from overnight.store.faults import Place
 from tests.crash import evidence
-from tests.crash.night import CONCURRENCY, ELSEWHERE, Night, Report, night
+from tests.crash.night import CONCURRENCY, ELSEWHERE, Night, Report, night, rules_for
 from tests.crash.program import KILLED, Done, Program
 
 LEASE = 1.0
@@ -134,7 +134,7 @@ async def test_woken_when_nobody_works(tmp_path: Path, record_property: Report) 
 
 @pytest.mark.parametrize("place", [place for place in Place if place not in WRITING | ELSEWHERE])
 async def test_frozen_at(place: Place, tmp_path: Path, record_property: Report) -> None:
-    async with night(tmp_path, record_property) as n:
+    async with night(tmp_path, record_property, *rules_for(place)) as n:
         first = await frozen_at(n, place)
         while (second := await n.start(lease=LEASE).end()).code == ANOTHER_WORKER:
             pass  # the lease has not run out yet

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from overnight.store.faults import Place
-from tests.crash.night import DONE, ELSEWHERE, Report, night
+from tests.crash.night import DONE, ELSEWHERE, Report, night, rules_for
 
 ONCE = {Place.LOADING, Place.LEASE_TAKING, Place.LEASE_TAKEN, Place.LEASE_RELEASING}
 """Places that a run of a small batch comes by once: there, the second kill hits the next run."""
@@ -15,7 +15,7 @@ ONCE = {Place.LOADING, Place.LEASE_TAKING, Place.LEASE_TAKEN, Place.LEASE_RELEAS
 
 @pytest.mark.parametrize("place", [place for place in Place if place not in ELSEWHERE])
 async def test_killed_at(place: Place, tmp_path: Path, record_property: Report) -> None:
-    async with night(tmp_path, record_property) as n:
+    async with night(tmp_path, record_property, *rules_for(place)) as n:
         if place is Place.TAKING_UP:
             # Only what was left behind can be taken up.
             await n.killed_at(Place.SUBMIT_RECORDED, 4)

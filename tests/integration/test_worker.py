@@ -114,6 +114,40 @@ async def test_no_failed_job_is_bought_again_for_more_than_the_batch_may_cost(
         check(n, emulator)
 
 
+async def test_a_slot_is_filled_again_while_the_verdict_is_awaited(tmp_path: Path) -> None:
+    """One job at once, and a verdict that never comes: the other one is submitted all the same."""
+    async with night(tmp_path, 2, concurrency=1) as n, Emulator(Settings(slots=1)) as emulator:
+        faults(emulator, "result:hang@1x")
+        await n.run_until(emulator, lambda e: len(e.ledger.accepted) == 2)
+        assert emulator.ledger.max_open == 1
+        # Nothing is recorded of what was not heard: the run that follows asks again.
+        assert n.states.keys() <= {State.QUEUED, State.RUNNING}
+        await n.run(emulator)
+        assert n.states == {State.SUCCEEDED: 2}
+        check(n, emulator)
+
+
+@pytest.mark.parametrize(("rule", "results"), [((), 1), (("result:http-500@1x",), 2)])
+async def test_a_first_look_at_the_verdict_is_the_first_of_its_calls(
+    tmp_path: Path, rule: tuple[str, ...], results: int
+) -> None:
+    """Seen at once, the delivery is recorded with the provider's end; else that stands alone, and
+    what was heard is not asked a second time."""
+    async with night(tmp_path, 1) as n, Emulator(Settings()) as emulator:
+        faults(emulator, *rule)
+        await n.run(emulator)
+        assert emulator.ledger.calls[Call.RESULT] == results
+        with n.database.reading() as connection:
+            [attempt] = views.detail(connection, 1).attempts
+        calls = emulator.ledger.calls[Call.STATUS] + results
+        assert (attempt.calls, attempt.unanswered) == (calls, len(rule))
+        assert attempt.accepted_at is not None
+        assert attempt.finished_at is not None
+        assert attempt.ended_at is not None
+        assert attempt.accepted_at <= attempt.finished_at <= attempt.ended_at
+        check(n, emulator)
+
+
 @pytest.mark.parametrize(
     "fault",
     [

@@ -167,6 +167,9 @@ class Judge:
         refused = isinstance(outcome, base.Refused)
         badge.refusals[request.id] = badge.refusals.get(request.id, 0) + 1 if refused else 0
         badge.turned_away |= badge.refusals[request.id] >= REFUSALS
+        job = self.jobs[request.job_id]
+        if isinstance(outcome, base.Finished) and request.attempt == job.attempt:
+            job.done_for = badge
 
     def cancelling(self, badge: Badge, request: Accepted) -> None:
         """A process asks the provider to cancel: the user wished it, or it took too long."""
@@ -292,8 +295,9 @@ class Judge:
 
     def _claimed(self, badge: Badge, row: JobRow) -> None:
         job = self.jobs[row.id]
-        job.reopened = False
-        held, own = self._in_budget.total(), self._in_budget[job.batch_id]
+        job.reopened, job.done_for = False, None
+        there = self._in_budget - self._done(badge)
+        held, own = there.total(), there[job.batch_id]
         self.hold(held <= badge.limit, row.id, f"claimed: {held} with a budget of {badge.limit}")
         ceiling = badge.ceilings.get(job.batch_id, 0)
         self.hold(own <= ceiling, row.id, f"claimed: {own} of a batch that may have {ceiling}")
@@ -306,6 +310,16 @@ class Judge:
             self.hold(fine, row.id, "claimed before every canary had succeeded")
             if fine:
                 self._released.add(job.batch_id)
+
+    def _done(self, badge: Badge) -> Counter[int]:
+        """Jobs by batch that the table has with the provider still, and of which this worker has
+        heard that it is done with them: they fill no slot. Nobody else can know that."""
+        with_it = (State.QUEUED, State.RUNNING)
+        return Counter(
+            job.batch_id
+            for job in self.jobs.values()
+            if job.done_for is badge and job.state in with_it and not job.recalled
+        )
 
     def _went_back(self, row: JobRow, old: State) -> None:
         """To ``pending``: only what was surely not accepted, or surely failed."""

@@ -85,6 +85,8 @@ class Picture:
     recalled: bool = False
     """The user had it looked for again, outside the budget."""
     moved_by_user: float = -1.0
+    done_for: Badge | None = None
+    """The worker that has heard that the provider is done with the newest attempt."""
 
     @property
     def request(self) -> Accepted | None:

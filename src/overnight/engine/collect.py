@@ -21,19 +21,18 @@ from overnight.artifacts.place import Places
 from overnight.artifacts.probe import Prober
 from overnight.engine import provenance
 from overnight.engine.polls import Polls
-from overnight.engine.report import Notice
 from overnight.engine.run import Run
+from overnight.engine.second_try import bought_again_for
 from overnight.engine.settle import (
     GONE_CONFIRMATIONS,
     REFUSAL_CONFIRMATIONS,
     StrandedError,
-    affordable,
     fail,
     request_of,
 )
-from overnight.lifecycle import Event
+from overnight.lifecycle import Event, State
 from overnight.providers import base
-from overnight.store import faults, files, names, steps, suspects, views
+from overnight.store import faults, files, names, steps, views
 from overnight.store.faults import Place
 from overnight.store.job import Job
 from overnight.store.rows import ArtifactRow
@@ -76,27 +75,58 @@ class Collector:
         self._named: dict[Path, int] = {}
         """Names that manifests gave, without suffixes, each with the job that has it now."""
 
-    async def collect(self, job: Job) -> Job:
-        """From ``collecting`` to wherever it leads; the job as the table has it then."""
+    async def finished(self, job: Job, polls: Polls) -> Job:
+        """From the provider's word that it is done with ``job`` to wherever that leads.
+
+        Its slot there is empty, so another job may be submitted from now on. The table learns of
+        it with the first answer about the verdict, a free call later; who dies before that asks
+        again.
+        """
+        run, at = self._run, self._run.now()
+        run.budget.release(job.id)
+        run.wake.set()
+        told = await run.provider.result(request_of(job))
+        if isinstance(told, base.Delivered):
+            polls.saw(told)
+            job, rows = await self._record_delivery(job, told, polls, at)
+            return await self.collect(job, rows=rows) if rows else job
+        job = await run.transition(job, Event.FINISHED, Facts(at, heard=polls.heard()))
+        faults.reach(Place.FINISHED)
+        return await self.collect(job, told) if job.state is State.COLLECTING else job
+
+    async def collect(
+        self,
+        job: Job,
+        told: base.ResultOutcome | None = None,
+        rows: Mapping[int, ArtifactRow] | None = None,
+    ) -> Job:
+        """From ``collecting`` to wherever it leads; the job as the table has it then.
+
+        ``told`` is what was heard of the verdict already, ``rows`` what is on record of the files;
+        without them, both are found out.
+        """
         try:
-            return await self._bring_in(job)
+            return await self._bring_in(job, told, rows)
         finally:
             if job.file_name is not None:
                 self._let_go(self._place(job).desk / naming.place(job.file_name), job)
 
-    async def _bring_in(self, job: Job) -> Job:
-        run = self._run
+    async def _bring_in(
+        self,
+        job: Job,
+        told: base.ResultOutcome | None,
+        rows: Mapping[int, ArtifactRow] | None,
+    ) -> Job:
+        run, polls = self._run, Polls()
         # The limit is for trying, and nothing was tried while no worker ran.
         job = replace(job, updated_at=run.now())
-        rows: Mapping[int, ArtifactRow] = {}
-        polls = Polls()
-        if job.delivered:
+        if rows is None and job.delivered:
             rows = await self._recorded(job)
         if not rows:
-            verdict = await self._read_verdict(job, polls)
+            verdict = await self._read_verdict(job, polls, told)
             if isinstance(verdict, Job):
                 return verdict
-            job, rows = await self._record_delivery(job, verdict)
+            job, rows = await self._record_delivery(job, verdict, polls, run.now())
             if not job.delivered:
                 return job
         if not rows:
@@ -111,8 +141,8 @@ class Collector:
         faults.reach(Place.BEFORE_COLLECTED)
         if self._sidecars:
             await self._keep_provenance(job)
-        async with self._run.deciding:
-            if (why := await self._bought_again_for(job)) is not None:
+        async with run.deciding:
+            if (why := await bought_again_for(run, job)) is not None:
                 return await self._record(job, Event.SUSPECT, polls, why)
         collected = await self._record(job, Event.COLLECTED, polls)
         faults.reach(Place.COLLECTED)
@@ -127,11 +157,15 @@ class Collector:
 
     # --- the verdict ----------------------------------------------------------------------------
 
-    async def _read_verdict(self, job: Job, polls: Polls) -> Job | base.Delivered:
-        """Ask until there is a verdict: the delivery, or the job once anything else is recorded."""
+    async def _read_verdict(
+        self, job: Job, polls: Polls, told: base.ResultOutcome | None
+    ) -> Job | base.Delivered:
+        """Ask until there is a verdict: the delivery, or the job once anything else is recorded.
+        ``told`` is the first answer, where there was one."""
         run = self._run
         while True:
-            outcome = await run.provider.result(request_of(job))
+            outcome = told or await run.provider.result(request_of(job))
+            told = None
             polls.saw(outcome)
             match outcome:
                 case base.Delivered():
@@ -157,18 +191,24 @@ class Collector:
         return polls.refused >= REFUSAL_CONFIRMATIONS and not self._run.wait_for_account
 
     async def _record_delivery(
-        self, job: Job, delivery: base.Delivered
+        self, job: Job, delivery: base.Delivered, polls: Polls, at: float
     ) -> tuple[Job, Mapping[int, ArtifactRow]]:
-        """Record it; the job as the table has it then, and its files, none of them home where
-        nothing was delivered before."""
-        run = self._run
+        """Record it, with the provider's end ``at`` that time where that is not on record yet; the
+        job as the table has it then, and its files, none of them home where nothing was delivered
+        before."""
+        run, urls, cost = self._run, delivery.urls, delivery.cost
         faults.reach(Place.DELIVERY_READ)
-        recorded = await run.record(steps.Delivery(job, delivery.urls, delivery.cost, run.now()))
+        recorded: Job | Overtaken
+        if job.state is State.COLLECTING:
+            recorded = await run.record(steps.Delivery(job, urls, cost, at))
+        else:
+            facts = Facts(at, heard=polls.heard(), urls=urls, cost=cost)
+            recorded = await run.transition(job, Event.FINISHED, facts)
         faults.reach(Place.DELIVERY_RECORDED)
         if isinstance(recorded, Overtaken):
-            real = await run.reread(job)
-            return real, await self._recorded(real)
-        return recorded, _not_home(recorded, delivery.urls)
+            recorded = await run.reread(job)
+            return recorded, await self._recorded(recorded)
+        return recorded, _not_home(recorded, urls) if recorded.delivered else {}
 
     # --- the files ------------------------------------------------------------------------------
 
@@ -261,36 +301,6 @@ class Collector:
         except BucketError as error:
             raise StorageError(str(error)) from error
 
-    async def _bought_again_for(self, job: Job) -> str | None:
-        """What is wrong with the files, where the manifest says to buy others for that, and
-        another attempt and what it costs are allowed, and the user still wants it."""
-        run, batch = self._run, self._run.batch_of(job)
-        if batch.output.get("on_suspect") != "retry":
-            return None
-        if job.tries >= run.policy(job).attempts:
-            return None
-        if (await run.record(partial(views.current, job_id=job.id))).cancel_requested:
-            return None
-        rows = await self._recorded(job)
-        why = "; ".join(row.suspect for row in rows.values() if row.suspect)
-        if not why:
-            return None
-        kept = await self._kept_because(job, rows)
-        if kept is None:
-            return why
-        run.notify(Notice(f"{job.key}: {why}; kept, because {kept}", "warning"))
-        return None
-
-    async def _kept_because(self, job: Job, rows: Mapping[int, ArtifactRow]) -> str | None:
-        """Why it is not worth another try, or can't be afforded; None when neither is so."""
-        run = self._run
-        digests = {position: row.sha256 for position, row in rows.items()}
-        if await run.record(partial(suspects.came_before, job=job, digests=digests)):
-            return "an earlier try brought the very same bytes, and so would the next"
-        if await affordable(run, job):
-            return None
-        return "another try might exceed limits.cost"
-
     def _turn(self, job: Job) -> asyncio.Semaphore:
         if job.batch_id not in self._turns:
             self._turns[job.batch_id] = asyncio.Semaphore(self._run.downloads_of(job))
@@ -323,7 +333,7 @@ class Collector:
         outcome = await run.provider.result(request_of(job))
         if not isinstance(outcome, base.Delivered) or position >= len(outcome.urls):
             return None
-        await self._record_delivery(job, outcome)
+        await self._record_delivery(job, outcome, Polls(), run.now())
         return outcome.urls[position]
 
     def _overdue(self, job: Job) -> bool:

@@ -176,9 +176,7 @@ class Driver:
                     return job
                 return await self._record(job, Event.SEEN_RUNNING, polls)
             case base.Finished():
-                finished = await self._record(job, Event.FINISHED, polls)
-                faults.reach(Place.FINISHED)
-                return finished
+                return await self._collector.finished(job, polls)
             case base.Failed():
                 return await fail(run, job, outcome, polls)
             case base.Cancelled():

@@ -49,7 +49,7 @@ class Place(StrEnum):
     IN_GROUP = "in-group"
     """In the writer's transaction, between two writes of a group or after the last."""
     FINISHED = "finished"
-    """It is durable that the provider is done; the verdict has not been read."""
+    """It is durable that the provider is done; the first look at the verdict told no delivery."""
     DELIVERY_READ = "delivery-read"
     """The verdict and the addresses are known; none of it is recorded."""
     DELIVERY_RECORDED = "delivery-recorded"

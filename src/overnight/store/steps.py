@@ -12,7 +12,7 @@ count; then the transaction is undone and each step is run alone, and answers fo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,7 +39,8 @@ class Overtaken:
 class Facts:
     """What is written beside a transition. ``at`` is now; ``not_before`` is for a job that goes
     back to ``pending``; ``cost`` is in US dollars; ``heard`` is what calls answered since the
-    last one."""
+    last one; ``urls`` are what was delivered, where that is known with the move already (as in
+    :class:`Delivery`)."""
 
     at: float
     request_id: str | None = None
@@ -47,6 +48,7 @@ class Facts:
     not_before: float | None = None
     cost: float | None = None
     heard: Heard | None = None
+    urls: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class Move(Joint["Job | Overtaken"]):
         changed = _MOVE.run(connection, [_row(move, job) for move, job in pairs])
         if (refused := _overtaken([move.job for move in moves], changed)) is not None:
             return refused
+        _write_addresses(connection, [(job, move.facts.urls or ()) for move, job in pairs])
         history.write(
             connection,
             [history.moved(move.job, job, move.event, move.facts) for move, job in pairs],
@@ -146,7 +149,7 @@ def _after(job: Job, event: Event, facts: Facts) -> Job:
         tries=job.tries + (event is Event.ACCEPTED),
         deferrals=job.deferrals + 1 if event in UNCOUNTED else 0,
         request_id=facts.request_id or job.request_id,
-        delivered=job.delivered and event not in _NOT_DELIVERED,
+        delivered=(job.delivered or facts.urls is not None) and event not in _NOT_DELIVERED,
         cancel_requested=job.cancel_requested and target not in TERMINAL,
         updated_at=facts.at,
     )
@@ -227,12 +230,7 @@ class Delivery(Joint["Job | Overtaken"]):
         )
         if (refused := _overtaken([each.job for each in deliveries], changed)) is not None:
             return refused
-        addresses = [
-            (each.job.id, each.job.attempt, position, url)
-            for each in deliveries
-            for position, url in enumerate(each.urls)
-        ]
-        _ADDRESS.run(connection, addresses)
+        _write_addresses(connection, [(each.job, each.urls) for each in deliveries])
         costs = [(each.job, each.cost) for each in deliveries if each.cost is not None]
         history.write(connection, [history.costs(job, cost) for job, cost in costs])
         return [replace(each.job, delivered=True, updated_at=each.at) for each in deliveries]
@@ -253,6 +251,18 @@ def _write_delivery(given: FromClause) -> Update:
 _DELIVER = Bulk(
     _HELD | {"delivered": jobs.c.delivered, "updated_at": jobs.c.updated_at}, _write_delivery
 )
+
+
+def _write_addresses(
+    connection: Connection, delivered: Iterable[tuple[Job, Sequence[str]]]
+) -> None:
+    rows = [
+        (job.id, job.attempt, position, url)
+        for job, urls in delivered
+        for position, url in enumerate(urls)
+    ]
+    _ADDRESS.run(connection, rows)
+
 
 _OF_FILE = {name: artifacts.c[name] for name in ("job_id", "attempt", "position")}
 
