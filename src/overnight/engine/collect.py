@@ -33,7 +33,7 @@ from overnight.engine.settle import (
 )
 from overnight.lifecycle import Event
 from overnight.providers import base
-from overnight.store import faults, files, names, steps, suspects, views
+from overnight.store import faults, files, names, standing, steps, suspects
 from overnight.store.faults import Place
 from overnight.store.job import Job
 from overnight.store.rows import ArtifactRow
@@ -123,7 +123,7 @@ class Collector:
         return await self._run.transition(job, event, facts)
 
     async def _recorded(self, job: Job) -> Mapping[int, ArtifactRow]:
-        return await self._run.record(partial(views.stored_files, job=job))
+        return await self._run.record(partial(standing.stored_files, job=job))
 
     # --- the verdict ----------------------------------------------------------------------------
 
@@ -269,7 +269,7 @@ class Collector:
             return None
         if job.tries >= run.policy(job).attempts:
             return None
-        if (await run.record(partial(views.current, job_id=job.id))).cancel_requested:
+        if (await run.record(partial(standing.current, job_id=job.id))).cancel_requested:
             return None
         rows = await self._recorded(job)
         why = "; ".join(row.suspect for row in rows.values() if row.suspect)
