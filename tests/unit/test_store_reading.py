@@ -35,6 +35,7 @@ def connection(database: Database) -> Iterator[Connection]:
             f"{FILES} SELECT id, 1, 0, 'u', 'black' FROM jobs WHERE id % 10 = 0",
             # Of an attempt that was not the last: nothing to complain of.
             f"{FILES} SELECT id, 0, 0, 'u', 'black' FROM jobs WHERE id % 20 = 10",
+            'UPDATE jobs SET tags = \'["a", "b"]\' WHERE id % 3 = 0',
             "DELETE FROM tallies",
             "INSERT INTO tallies SELECT batch_id, state, count(*) FROM jobs GROUP BY 1, 2",
         ):
@@ -140,6 +141,13 @@ def test_a_fingerprint_is_found_by_its_beginning_in_an_index(connection: Connect
         Filter(states=[State.UNKNOWN]),
         Filter(suspect=True),
         Filter(states=[State.SUCCEEDED], suspect=True),
+        Filter(states=[State.FAILED], suspect=True),
+        Filter([2], suspect=True),
+        Filter(tags=["a", "c"]),
+        Filter(tags=["c"]),
+        Filter([2], tags=["b"]),
+        Filter([2, 1], [State.FAILED, State.FAILED], tags=["a"]),
+        Filter(suspect=True, tags=["a"]),
     ],
     ids=str,
 )
@@ -148,8 +156,9 @@ def test_pages_are_whole_and_in_order(which: Filter, limit: int, connection: Con
         job.id
         for job in views.every(connection, Filter())
         if not (which.states and job.state not in which.states)
-        and not (which.batch_ids and job.batch != "second")
+        and not (which.batch_ids == [2] and job.batch != "second")
         and not (which.suspect and job.suspect is None)
+        and not (which.tags and not set(which.tags) & set(job.tags))
     ]
     found, last = [], 0
     while page := views.page(connection, which, after_id=last, limit=limit):
@@ -157,6 +166,8 @@ def test_pages_are_whole_and_in_order(which: Filter, limit: int, connection: Con
         found += [job.id for job in page]
         last = found[-1]
     assert found == expected
+    assert views.ids(connection, which) == expected
+    assert views.how_many(connection, which) == len(expected)
     some = [job.id for job in views.every(connection, which, after_id=30, limit=limit)]
     assert some == [each for each in expected if each > 30][:limit]
 
