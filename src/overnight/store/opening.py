@@ -24,7 +24,8 @@ DEFAULT = "overnight.db"
 SCHEMA_HEAD = "0005"
 """The revision that this code reads and writes. A test holds it against Alembic's own head."""
 
-_URL = re.compile(r"(?P<backend>\w+)(?:\+\w+)?://(?P<server>[^/?]*)(?:/(?P<database>[^?]*))?")
+# Not compiled here: most people name a path.
+_URL = r"(?P<backend>\w+)(?:\+\w+)?://(?P<server>[^/?]*)(?:/(?P<database>[^?]*))?"
 
 
 def locate(named: str) -> Path:
@@ -34,7 +35,7 @@ def locate(named: str) -> Path:
     """
     if "://" not in named:
         return Path(named).expanduser().absolute()
-    url = _URL.match(named)
+    url = re.match(_URL, named)
     if url is None:
         raise DatabaseUnusable(f"{named!r} is not a database URL. Give a path, or sqlite:///FILE.")
     if url["backend"] != "sqlite":
