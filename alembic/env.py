@@ -9,7 +9,8 @@ import os
 from alembic import context
 from sqlalchemy import Connection
 
-from overnight.store.database import DEFAULT, connect
+from overnight.store.database import connect
+from overnight.store.opening import DEFAULT
 from overnight.store.tables import metadata
 
 connection = context.config.attributes.get("connection")

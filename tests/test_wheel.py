@@ -21,7 +21,7 @@ import av
 import pytest
 
 from overnight import __version__
-from overnight.store.tables import SCHEMA_HEAD
+from overnight.store.opening import SCHEMA_HEAD
 
 pytestmark = pytest.mark.wheel
 

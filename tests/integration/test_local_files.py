@@ -24,7 +24,7 @@ from overnight.engine import publish
 from overnight.engine.report import Ending
 from overnight.lifecycle import State
 from overnight.manifest.localfiles import LARGEST_DATA_URI, LARGEST_TO_SCALE
-from overnight.store import assets, faults, loading, queue
+from overnight.store import faults, loading, queue, views
 from overnight.store.database import open_database
 from overnight.store.faults import Place
 from tests.integration.cli_shell import Shell
@@ -126,7 +126,7 @@ async def test_two_hundred_jobs_send_one_file_and_upload_it_once(
     assert len(sent) == 200
     assert all("X-Amz-Expires=3600" in str(address) for address in sent)
     with desk.night.database.reading() as connection:
-        kept = assets.find(connection, [name])[name]
+        kept = views.assets(connection, [name])[name]
     assert kept.store_key == f"s3://night/in/{name}"
     assert kept.uploaded_at is not None
     said = [notice.text for notice in desk.night.notices]

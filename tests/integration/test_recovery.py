@@ -34,6 +34,7 @@ from overnight.providers.runcomfy import RunComfy, Timeouts
 from overnight.providers.runcomfy_answers import Answer, is_request_id
 from overnight.store import decisions, tally, views
 from overnight.store.decisions import Resolution
+from overnight.store.rows import Kind
 from tests.night import MODEL, Night, Spec, night
 
 LAG = 0.3
@@ -303,7 +304,7 @@ async def test_a_halted_batch_does_not_ask_by_a_post(tmp_path: Path) -> None:
     async with scene(tmp_path, "replay", 2, "submit:hang@1x", concurrency=1) as (n, emulator):
         await die(n, emulator, "replay", lambda ledger: ledger.faults["submit:hang"] == 1)
         with n.database.writing() as connection:
-            decisions.halt(connection, n.batch.id, "enough", decisions.Kind.HALT, now=1.0)
+            decisions.halt(connection, n.batch.id, "enough", Kind.HALT, now=1.0)
         report = await n.run(emulator, api=Replaying)
         assert report.ending is Ending.HALTED
         assert n.states == {State.UNKNOWN: 1, State.PENDING: 1}

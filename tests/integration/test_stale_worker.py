@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 from overnight.emulator import Emulator, Settings
 from overnight.lifecycle import State
 from overnight.store import leases
-from overnight.store.decisions import Kind
 from overnight.store.errors import LeaseLost
+from overnight.store.rows import Kind
 from overnight.store.tables import events
 from tests.night import night
 

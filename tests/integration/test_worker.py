@@ -12,7 +12,7 @@ from overnight.engine.report import Ending
 from overnight.engine.run import Limits
 from overnight.lifecycle import State
 from overnight.providers.runcomfy import Timeouts
-from overnight.store import decisions, leases, loading, queue, tally, views
+from overnight.store import decisions, holding, leases, loading, queue, tally, views
 from overnight.store.decisions import Resolution
 from overnight.store.errors import AnotherWorker
 from overnight.store.tables import attempts
@@ -379,7 +379,7 @@ async def test_the_lease_is_free_after_a_run(tmp_path: Path) -> None:
     async with night(tmp_path, 1) as n, Emulator(Settings()) as emulator:
         await n.run(emulator)
         with n.database.reading() as connection:
-            assert leases.holder(connection, 0.0) is None
+            assert holding.holder(connection, 0.0) is None
 
 
 async def test_a_run_looks_after_what_other_batches_have_in_flight(tmp_path: Path) -> None:

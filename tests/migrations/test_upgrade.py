@@ -17,7 +17,7 @@ from overnight.store import migrations, tally, views
 from overnight.store.database import Database, connect, open_database, revision_of
 from overnight.store.database import upgrade as upgrade_database
 from overnight.store.errors import DatabaseOutdated
-from overnight.store.tables import SCHEMA_HEAD
+from overnight.store.opening import SCHEMA_HEAD
 from tests.migrations.make import HERE, JOBS, MODEL
 from tests.night import Night
 from tests.unit.test_store_database import _schema

@@ -20,7 +20,7 @@ from overnight.engine.report import Ending, Notice, Report
 from overnight.engine.run import Limits, Run
 from overnight.engine.worker import Worker
 from overnight.lifecycle import HELD, State
-from overnight.store import decisions, leases, queue
+from overnight.store import decisions, holding, leases, queue
 from overnight.store.decisions import Resolution
 from overnight.store.errors import AnotherWorker, LeaseLost
 from overnight.store.writer import Operation
@@ -75,7 +75,7 @@ def play(plan: Plan, table: Table) -> Outcome:
     # Collecting garbage in the middle of it takes an eighth of the time.
     gc.disable()
     try:
-        with mock.patch.object(leases, "_process_lives", night.process_lives):
+        with mock.patch.object(holding, "_process_lives", night.process_lives):
             return night.play()
     finally:
         night.leave()

@@ -17,7 +17,7 @@ from overnight.engine.pacing import Pace
 from overnight.engine.retry import Policy, after_failure, after_submit
 from overnight.lifecycle import Event
 from overnight.providers import base
-from overnight.store import queue, steps, taking_up, tally, views
+from overnight.store import queue, standing, steps, taking_up, tally
 from overnight.store.job import Job
 from overnight.store.steps import Facts, Move
 from overnight.store.tables import attempts, jobs
@@ -223,7 +223,7 @@ def what_earlier_runs_submitted_counts_from_its_intent(patch: Patch) -> None:
         times = select(attempts.c.intent_at).where(attempts.c.intent_at > since)
         return list(connection.scalars(times))
 
-    patch.setattr(views, "submits_since", intents)
+    patch.setattr(standing, "submits_since", intents)
 
 
 @defect("refused by nobody")

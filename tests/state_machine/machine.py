@@ -17,10 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from overnight.lifecycle import IN_FLIGHT, TABLE, TERMINAL, Event, State, moves
 from overnight.store import control, decisions, leases, loading, queue
-from overnight.store.decisions import Kind, Resolution
+from overnight.store.decisions import Resolution
 from overnight.store.errors import AnotherWorker, LeaseLost, NotFound
 from overnight.store.job import Job
 from overnight.store.queue import Facts, Overtaken
+from overnight.store.rows import Kind
 from tests.state_machine.ledger import Update, Witness
 from tests.unit.test_store_queue import Spec
 

@@ -17,8 +17,8 @@ from overnight.emulator import Emulator, Settings, Span
 from overnight.lifecycle import State
 from overnight.store import decisions, leases, tally, views
 from overnight.store.database import Database, open_database
-from overnight.store.decisions import Kind
 from overnight.store.errors import DatabaseUnusable, StoreError
+from overnight.store.rows import Kind
 from overnight.store.writer import Operation, Recorder, Writer
 from tests.integration.small_disk import SmallDisk, small_disk
 from tests.night import Night, night

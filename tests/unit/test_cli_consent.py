@@ -16,7 +16,7 @@ from overnight.cli import run as verbs
 from overnight.cli.exits import Exit
 from overnight.cli.main import run
 from overnight.lifecycle import Event, State
-from overnight.store import leases
+from overnight.store import holding
 from overnight.store.database import open_database
 from overnight.store.tables import batches
 from tests.unit.cli_manifest import MANIFEST, MODEL, fetched, loaded, planned, said, write
@@ -352,7 +352,7 @@ def test_what_is_loaded_while_the_question_stands_is_not_agreed_to(
     with open_database("overnight.db") as database:
         assert states(database, "tiny") == {State.PENDING.value: 8}
         with database.reading() as connection:
-            assert leases.holder(connection, time.time()) is None
+            assert holding.holder(connection, time.time()) is None
 
 
 @pytest.mark.usefixtures("worker")

@@ -22,7 +22,7 @@ from overnight.providers.base import NoAnswer, Refused
 from overnight.providers.credentials import Account
 from overnight.store import checkup, decisions, leases
 from overnight.store.database import Database
-from overnight.store.decisions import Kind
+from overnight.store.rows import Kind
 from tests.unit.cli_night import Capture, Night, fill
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")

@@ -14,8 +14,7 @@ from overnight.cli.main import run
 from overnight.lifecycle import Event
 from overnight.store import decisions, leases, views
 from overnight.store.database import Database
-from overnight.store.decisions import Kind
-from overnight.store.rows import AttemptRow, EventRow
+from overnight.store.rows import AttemptRow, EventRow, Kind
 from tests.unit.cli_night import Capture, Night, fill, lines, states
 
 

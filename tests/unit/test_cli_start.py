@@ -1,7 +1,9 @@
 """Starting the program: what is imported, what help says, completion, exit codes of bad usage."""
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from overnight import __version__
 from overnight.cli import main as entry
 from overnight.cli.exits import Exit
 from overnight.store.database import Database
-from tests.unit.cli_night import fill
+from tests.unit.cli_night import Night, fill
 
 HEAVY = ("sqlalchemy", "aiohttp", "httpx", "rich", "pydantic", "yaml", "alembic", "platformdirs")
 
@@ -38,10 +40,10 @@ def test_a_start_without_a_verb_imports_nothing_heavy(arguments: Sequence[str]) 
 
 
 NOT_TO_READ = (
-    *[name for name in HEAVY if name != "sqlalchemy"],
+    *HEAVY,
     *("apscheduler", "jinja2", "jsonschema_rs", "psutil"),
-    # SQLAlchemy imports a database's dialect for the mere mention of it in a table.
-    *("sqlalchemy.orm", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.mysql"),
+    # Of Python's own, what others bring along.
+    *("asyncio", "email", "hashlib", "importlib.metadata", "socket", "ssl", "urllib.request"),
     *("overnight.engine", "overnight.manifest", "overnight.catalog", "overnight.export"),
     *("overnight.store.queue", "overnight.store.loading", "overnight.store.writer"),
 )
@@ -54,7 +56,10 @@ NOT_TO_READ = (
         ["jobs"],
         ["jobs", "--state", "pending", "--after", "2"],
         ["jobs", "--json"],
+        ["jobs", "--suspect", "--tag", "a"],
         ["show", "1"],
+        ["show", "seed2"],
+        ["show", "1", "--json"],
     ],
 )
 def test_a_command_that_reads_imports_nothing_else_that_is_heavy(
@@ -67,6 +72,22 @@ def test_a_command_that_reads_imports_nothing_else_that_is_heavy(
         f"code = main.run({[*arguments, '--db', str(database)]!r})\n"
         f"print('LOADED', code, [m for m in {NOT_TO_READ!r} if m in sys.modules])",
     )
+    assert done.stdout.splitlines()[-1] == "LOADED 0 []"
+
+
+def test_status_beside_a_worker_imports_no_more_than_it_takes_to_look_at_its_process(
+    database: Database,
+) -> None:
+    fill(database)
+    Night(database, time.time())
+    not_to_read = [name for name in NOT_TO_READ if name not in ("psutil", "socket")]
+    done = python(
+        "-c",
+        "import sys; from overnight.cli import main\n"
+        f"code = main.run({['status', '--db', str(database)]!r})\n"
+        f"print('LOADED', code, [m for m in {not_to_read!r} if m in sys.modules])",
+    )
+    assert f"A worker is busy with them: process {os.getpid()} on" in done.stdout
     assert done.stdout.splitlines()[-1] == "LOADED 0 []"
 
 

@@ -22,7 +22,7 @@ from overnight.engine.rate import Rate, Rates
 from overnight.engine.run import Run
 from overnight.lifecycle import TABLE, Event, State
 from overnight.providers.base import Provider
-from overnight.store import leases, loading, queue, tally, views
+from overnight.store import leases, loading, queue, standing, tally, views
 from overnight.store.database import Database
 from overnight.store.errors import LeaseLost
 from overnight.store.job import Job
@@ -127,9 +127,9 @@ def test_what_earlier_runs_have_submitted_is_read_from_the_attempts(database: Da
                 queue.move(connection, moved, Event.ATTEMPTS_EXHAUSTED, queue.Facts(70.0))
         queue.claim(connection, fence=fence, batch_id=1, limit=1, now=10.0)
         # The last is under way: it may leave at this moment.
-        assert views.submits_since(connection, 0.0, 90.0) == [11.0, 31.0, 80.0, 90.0]
-        assert views.submits_since(connection, 11.0, 90.0) == [31.0, 80.0, 90.0]
-        assert views.submits_since(connection, 80.0, 80.0) == []
+        assert standing.submits_since(connection, 0.0, 90.0) == [11.0, 31.0, 80.0, 90.0]
+        assert standing.submits_since(connection, 11.0, 90.0) == [31.0, 80.0, 90.0]
+        assert standing.submits_since(connection, 80.0, 80.0) == []
 
 
 # --- halt -----------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from overnight.store import assets, exporting, views
 from overnight.store.database import Database
 from overnight.store.errors import DatabaseUnusable
 from overnight.store.exporting_sqlite import DatasetFile
+from overnight.store.rows import Asset
 from tests.unit.export_batch import clip, failed, fill
 
 
@@ -111,7 +112,7 @@ def test_local_files_are_told_where_they_were_seen_and_kept_as_they_are_where_no
         assets.keep(
             connection,
             [
-                assets.Asset(reference.removeprefix("asset:"), path, 1, "image/png")
+                Asset(reference.removeprefix("asset:"), path, 1, "image/png")
                 for reference, path in seen.items()
             ],
         )

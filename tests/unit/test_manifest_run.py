@@ -25,7 +25,7 @@ from overnight.manifest import (
     read_manifest,
 )
 from overnight.manifest.schema import ManifestShape
-from overnight.store import control, leases, loading, queue, views
+from overnight.store import control, leases, loading, queue, standing, views
 from overnight.store.database import Database
 from overnight.store.job import Job
 from overnight.store.queue import Facts
@@ -351,7 +351,7 @@ def test_the_store_reads_what_to_do_about_the_unknown(
     with database.writing() as connection:
         queue.move(connection, job, Event.UNCERTAIN, Facts(3.0))
         control.look(connection, fence=job.fence, batch_ids=[batch.id], now=4.0)
-        assert views.current(connection, job.id).state is state
+        assert standing.current(connection, job.id).state is state
 
 
 # --- the pages ------------------------------------------------------------------------------------

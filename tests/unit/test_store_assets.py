@@ -6,9 +6,9 @@ from pathlib import Path
 
 from overnight.lifecycle import State
 from overnight.store import assets, queue, tally, views
-from overnight.store.assets import Asset
 from overnight.store.database import open_database
 from overnight.store.job import Job
+from overnight.store.rows import Asset
 from tests.unit.cli_night import Night, fill
 
 
@@ -25,12 +25,12 @@ def test_kept_found_moved_and_uploaded(tmp_path: Path) -> None:
             assets.keep(connection, [])
         with database.reading() as connection:
             names = [asset(n).name for n in range(1_300)]
-            found = assets.find(connection, names)
+            found = views.assets(connection, names)
             assert len(found) == 1_200
             one = Asset(asset(1).name, "/moved.png", 9, "image/png", "s3://b/1", 5.0)
             assert found[asset(1).name] == one
             assert found[asset(2).name] == asset(2)
-            assert assets.find(connection, []) == {}
+            assert views.assets(connection, []) == {}
 
 
 def test_a_claim_passes_over_what_is_not_admitted(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from overnight.lifecycle import Event, State
 from overnight.store import decisions, queue, tally, views
 from overnight.store.job import Job
+from overnight.store.rows import Kind
 from tests.unit.store_walks import DONE, connection, load_canaries, walk
 from tests.unit.test_store_queue import claim, moved
 
@@ -20,15 +21,15 @@ __all__ = ["connection"]
 
 
 def test_a_halt_is_said_once_and_gone_on_from_once(connection: Connection) -> None:
-    assert decisions.halt(connection, 1, "too many", decisions.Kind.HALT, now=5.0)
-    assert not decisions.halt(connection, 1, "again", decisions.Kind.HALT, now=6.0)
+    assert decisions.halt(connection, 1, "too many", Kind.HALT, now=5.0)
+    assert not decisions.halt(connection, 1, "again", Kind.HALT, now=6.0)
     [batch] = views.all_batches(connection)
     assert batch.halted == "too many"
     assert decisions.go_on(connection, 1, now=7.0)
     assert not decisions.go_on(connection, 1, now=8.0)
     [batch] = views.all_batches(connection)
     assert (batch.halted, batch.canaries_passed) == (None, True)
-    kinds = [decisions.Kind.HALT]
+    kinds = [Kind.HALT]
     assert [e.text for e in views.newest_events(connection, kinds, 9)] == [
         "gone on, by hand",
         "too many",
@@ -38,7 +39,7 @@ def test_a_halt_is_said_once_and_gone_on_from_once(connection: Connection) -> No
 def test_what_failed_before_going_on_is_forgiven(connection: Connection) -> None:
     for job in claim(connection, 2):
         moved(connection, job, Event.REJECTED)
-    decisions.halt(connection, 1, "too many", decisions.Kind.HALT, now=5.0)
+    decisions.halt(connection, 1, "too many", Kind.HALT, now=5.0)
     decisions.go_on(connection, 1, now=6.0)
     [batch] = views.all_batches(connection)
     assert batch.forgiven == {"settled": 2, "failed": 2}

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql
 
 from overnight.lifecycle import Event, State
-from overnight.store import history, leases, queue, steps, tally, views
+from overnight.store import history, leases, queue, standing, steps, tally
 from overnight.store.bulk import SIZES, Bulk
 from overnight.store.database import Database
 from overnight.store.group import Joint, UnevenError, run
@@ -75,9 +75,9 @@ def test_any_number_of_rows_is_written_and_no_other(database: Database, n: int) 
         claimed = claim(connection, n)
         assert len(claimed) == n
         told = run(connection, [accepted(job) for job in claimed])
-        assert told == [views.current(connection, job.id) for job in claimed]
+        assert told == [standing.current(connection, job.id) for job in claimed]
         assert {job.state for job in told} == {State.QUEUED}
-        assert views.current(connection, n + 1).state is State.PENDING
+        assert standing.current(connection, n + 1).state is State.PENDING
         assert len({job.request_id for job in told}) == n
         check_tallies(connection)
 
@@ -132,9 +132,9 @@ def test_a_group_leaves_what_its_operations_leave_alone(connection: Connection) 
 
 def test_what_runs_alone_comes_after_and_sees_the_rest(connection: Connection) -> None:
     [job, other] = claim(connection, 2)
-    seen, moved = run(connection, [lambda c: views.current(c, job.id).state, accepted(job)])
+    seen, moved = run(connection, [lambda c: standing.current(c, job.id).state, accepted(job)])
     assert (seen, moved.state) == (State.QUEUED, State.QUEUED)
-    assert views.current(connection, other.id).state is State.SUBMITTING
+    assert standing.current(connection, other.id).state is State.SUBMITTING
 
 
 def step(job: Job, kind: str) -> Joint[Job | Overtaken]:

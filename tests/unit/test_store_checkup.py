@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import create_engine
 
 from overnight.lifecycle import State
-from overnight.store import checkup, decisions, dialect, leases
+from overnight.store import checkup, decisions, dialect, holding, leases
 from overnight.store.database import Database, connect, open_database, revision_of
-from overnight.store.decisions import Kind
 from overnight.store.errors import DatabaseUnusable, StoreError
-from overnight.store.tables import SCHEMA_HEAD
+from overnight.store.opening import SCHEMA_HEAD
+from overnight.store.rows import Kind
 from tests.unit.cli_night import Night, fill
 
 
@@ -125,12 +125,12 @@ def test_the_last_words_are_the_worker_s_own(database: Database) -> None:
         note = partial(decisions.note, connection, Kind.LIMIT, worker_id=old.fence)
         note("first", at=2_001.0)
         note("second", at=2_002.0)
-    said = asked(database, checkup.last_words, fence=old.fence)
+    said = asked(database, holding.last_words, fence=old.fence)
     assert said.limit.text == "second"
     assert said.pause is None
     old.end()
     new = Night(database)
-    assert asked(database, checkup.last_words, fence=new.fence) == checkup.LastWords(None, None)
+    assert asked(database, holding.last_words, fence=new.fence) == holding.LastWords(None, None)
 
 
 # --- backups --------------------------------------------------------------------------------------

@@ -2,21 +2,25 @@
 
 import re
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, create_engine
 
 from overnight.store import migrations
-from overnight.store.database import connect, locate, open_database, revision_of
+from overnight.store.database import connect, open_database, revision_of
 from overnight.store.database import upgrade as upgrade_database
 from overnight.store.errors import (
     DatabaseMissing,
     DatabaseOutdated,
     DatabaseTooNew,
     DatabaseUnusable,
+    StoreError,
 )
-from overnight.store.tables import SCHEMA_HEAD, metadata
+from overnight.store.opening import SCHEMA_HEAD, locate
+from overnight.store.reading import reading
+from overnight.store.tables import metadata
 
 
 def test_a_new_database_has_the_newest_schema(tmp_path: Path) -> None:
@@ -72,7 +76,7 @@ def test_upgrading_twice_changes_nothing(tmp_path: Path) -> None:
 )
 def test_a_path_or_a_url(named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert locate(named.format(folder=tmp_path)).database == str(tmp_path / "o.db")
+    assert locate(named.format(folder=tmp_path)) == tmp_path / "o.db"
 
 
 @pytest.mark.parametrize(
@@ -152,3 +156,100 @@ def test_an_empty_database_is_filled_on_create_and_told_otherwise(tmp_path: Path
     with pytest.raises(DatabaseOutdated, match="is empty"):
         open_database(str(path))
     open_database(str(path), create=True).close()
+
+
+# --- the two ways of opening one ------------------------------------------------------------------
+
+
+def _older(path: Path) -> None:
+    _with_revision(path, "0000")
+
+
+def _newer(path: Path) -> None:
+    _with_revision(path, "9999")
+
+
+def _with_revision(path: Path, revision: str) -> None:
+    open_database(str(path), create=True).close()
+    _raw(path, f"UPDATE alembic_version SET version_num = '{revision}'")
+
+
+def _without_a_revision(path: Path) -> None:
+    open_database(str(path), create=True).close()
+    _raw(path, "DELETE FROM alembic_version")
+
+
+def _of_another_program(path: Path) -> None:
+    _raw(path, "CREATE TABLE theirs (x)")
+
+
+def _damaged(path: Path) -> None:
+    open_database(str(path), create=True).close()
+    with path.open("r+b") as file:
+        file.truncate(8192)
+
+
+def _with_a_schema_that_is_no_text(path: Path) -> None:
+    open_database(str(path), create=True).close()
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"CREATE TABLE jobs", b"CREATE\xffTABLE\xffjob"))
+
+
+def _raw(path: Path, statement: str) -> None:
+    raw = sqlite3.connect(path)
+    raw.execute(statement)
+    raw.commit()
+    raw.close()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: None,
+        Path.mkdir,
+        Path.touch,
+        lambda path: path.write_text("A letter to my sister. " * 500),
+        _older,
+        _newer,
+        _without_a_revision,
+        _of_another_program,
+        _damaged,
+        _with_a_schema_that_is_no_text,
+    ],
+)
+def test_reading_without_sqlalchemy_says_the_very_same(
+    make: Callable[[Path], object], tmp_path: Path
+) -> None:
+    path = tmp_path / "o.db"
+    make(path)
+    with pytest.raises(StoreError) as with_it:
+        open_database(str(path)).close()
+    with pytest.raises(StoreError) as without_it, reading(str(path)):
+        pass
+    assert type(with_it.value) is type(without_it.value)
+    assert str(with_it.value) == str(without_it.value)
+
+
+def test_reading_names_a_sqlite_that_is_too_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_database(str(tmp_path / "o.db"), create=True).close()
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 32, 3))
+    with pytest.raises(DatabaseUnusable, match="is too old"), reading(str(tmp_path / "o.db")):
+        pass
+
+
+def test_trouble_while_reading_is_a_sentence_and_the_connection_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    open_database(str(path), create=True).close()
+    sentence = "SQLite says: no such table: absent"
+    with pytest.raises(DatabaseUnusable, match=sentence), reading(str(path)) as connection:
+        connection.exec_driver_sql("SELECT * FROM absent", {})
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.exec_driver_sql("SELECT 1", {})
+
+
+def test_a_url_may_say_no_more_than_which_file(tmp_path: Path) -> None:
+    for named in ("sqlite:///o.db?timeout=5", "sqlite://host/o.db"):
+        with pytest.raises(DatabaseUnusable, match=r"no more than a file.*sqlite:///FILE"):
+            locate(named)

@@ -11,7 +11,7 @@ import pytest
 
 from overnight.engine.verification import strays
 from overnight.lifecycle import Event
-from overnight.store import files, queue, suspects, views
+from overnight.store import files, queue, standing, suspects, views
 from overnight.store.database import Database
 from overnight.store.errors import NotFound
 from overnight.store.files import RecordedFile, Replacement
@@ -178,7 +178,7 @@ def test_the_files_of_an_earlier_try_are_known_again(
     home: Database, digests: dict[int, str | None], came: bool
 ) -> None:
     with home.reading() as connection:
-        job = views.current(connection, 2)
+        job = standing.current(connection, 2)
         again = replace(job, attempt=job.attempt + 1)
         assert suspects.came_before(connection, again, digests) is came
         assert not suspects.came_before(connection, job, digests)  # it is no earlier one itself

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection
 
 from overnight.lifecycle import Event, State
-from overnight.store import control, decisions, leases, queue, taking_up, views
+from overnight.store import control, decisions, leases, queue, standing, taking_up, views
 from overnight.store.database import Database
 from overnight.store.decisions import Resolution
 from overnight.store.errors import LeaseLost, NotFound
@@ -32,10 +32,10 @@ def test_a_wish_to_cancel_is_not_overwritten_by_a_worker_that_has_not_seen_it(
     queue.cancel(connection, [job.id], now=5.0)
     # The worker's own object was read before the wish.
     walk(connection, job, event)
-    assert views.current(connection, job.id).cancel_requested
+    assert standing.current(connection, job.id).cancel_requested
     # There is nothing to ask a provider that is done with it.
     asked = [] if event is Event.FINISHED else [job.id]
-    assert views.to_cancel(connection, 1) == asked
+    assert standing.to_cancel(connection, 1) == asked
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_job_that_nobody_wants_any_more_is_not_bought_again(
     ended = queue.move(connection, job, event, Facts(6.0, error="so it was"))
     assert isinstance(ended, Job)
     assert (ended.state, ended.fence) == (State.CANCELLED, queue.NOBODY)
-    assert ended == views.current(connection, job.id)
+    assert ended == standing.current(connection, job.id)
     detail = views.detail(connection, job.id)
     assert (detail.job.state, detail.job.error) == (State.CANCELLED, "so it was")
     assert detail.attempts[0].outcome == outcome
@@ -70,8 +70,8 @@ def test_a_job_that_ended_has_nothing_left_to_cancel(connection: Connection) -> 
     ended = queue.move(connection, job, Event.ATTEMPTS_EXHAUSTED, Facts(6.0))
     assert isinstance(ended, Job)
     assert not ended.cancel_requested
-    assert views.to_cancel(connection, 1) == []
-    assert not views.current(connection, job.id).cancel_requested
+    assert standing.to_cancel(connection, 1) == []
+    assert not standing.current(connection, job.id).cancel_requested
 
 
 def test_an_unknown_job_that_nobody_wants_is_not_resubmitted_by_a_rule(
@@ -83,7 +83,7 @@ def test_an_unknown_job_that_nobody_wants_is_not_resubmitted_by_a_rule(
     assert decisions.resubmit_unknown(connection, 1, now=6.0) == 0
     # A person who decides about it has the last word.
     decisions.resolve(connection, [job.id], Resolution.RESUBMIT, now=7.0)
-    real = views.current(connection, job.id)
+    real = standing.current(connection, job.id)
     assert (real.state, real.cancel_requested) == (State.PENDING, False)
 
 
@@ -94,7 +94,7 @@ def test_a_wish_to_cancel_outlives_the_doubt(connection: Connection) -> None:
         moved(connection, job, Event.UNCERTAIN)
     decisions.resolve(connection, [adopted.id], Resolution.ADOPT, now=6.0, request_id="found")
     decisions.resolve(connection, [proved.id], Resolution.NEVER_ACCEPTED, now=6.0)
-    assert views.current(connection, proved.id).state is State.CANCELLED
+    assert standing.current(connection, proved.id).state is State.CANCELLED
     look = control.look(connection, fence=1, batch_ids=[1], now=7.0)
     assert look.to_cancel == [adopted.id]
 
@@ -141,9 +141,9 @@ def test_a_worker_that_stopped_holds_nothing(connection: Connection) -> None:
     [job] = claim(connection)
     job = walk(connection, job, Event.ACCEPTED)
     leases.release(connection, 99, 3.0)
-    assert views.current(connection, job.id).fence == 1
+    assert standing.current(connection, job.id).fence == 1
     leases.release(connection, 1, 3.0)
-    assert views.current(connection, job.id).fence == queue.NOBODY
+    assert standing.current(connection, job.id).fence == queue.NOBODY
     assert queue.move(connection, job, Event.FINISHED, Facts(4.0)) == Overtaken(job.id)
 
 
@@ -157,7 +157,7 @@ def test_what_rests_is_not_touched_by_a_new_lease(connection: Connection) -> Non
     [job] = claim(connection)
     walk(connection, job, *DONE, Event.COLLECTED)
     leases.take(connection, ME, now=1.0 + leases.LEASE)
-    assert views.current(connection, job.id).fence == 1
+    assert standing.current(connection, job.id).fence == 1
 
 
 # --- a request belongs to one attempt -------------------------------------------------------------
@@ -168,7 +168,7 @@ def test_a_request_of_an_earlier_attempt_is_nobody_elses(connection: Connection)
     first = walk(connection, first, Event.ACCEPTED, Event.ATTEMPT_FAILED)
     [again] = [job for job in claim(connection, 10) if job.id == first.id]
     moved(connection, again, Event.UNCERTAIN)
-    other = views.current(connection, 2)
+    other = standing.current(connection, 2)
     moved(connection, other, Event.UNCERTAIN)
     for job_id, words in ((first.id, "earlier attempt"), (other.id, f"belongs to job {first.id}")):
         with pytest.raises(NotFound, match=words):
@@ -191,7 +191,7 @@ def test_an_adopted_job_goes_on_as_accepted(connection: Connection) -> None:
     assert (detail.job.state, detail.job.request_id) == (State.QUEUED, "found")
     [attempt] = detail.attempts
     assert (attempt.request_id, attempt.accepted_at, attempt.outcome) == ("found", 5.0, None)
-    assert views.current(connection, job.id).tries == 1
+    assert standing.current(connection, job.id).tries == 1
     assert [event.text for event in detail.events] == ["adopt found, by hand"]
     assert duplicates(connection) == 0
 
@@ -206,7 +206,7 @@ def test_a_result_that_could_not_be_read_is_read_again_and_not_bought(
     job = walk(connection, job, *DONE, Event.UNCOLLECTABLE)
     assert not job.delivered
     assert queue.retry(connection, [job.id], now=5.0) == {"collecting": 1}
-    real = views.current(connection, job.id)
+    real = standing.current(connection, job.id)
     assert (real.state, real.request_id) == (State.COLLECTING, f"r-{job.id}-1")
 
 
@@ -269,15 +269,15 @@ def test_a_retry_starts_afresh(connection: Connection) -> None:
     [job] = claim(connection)
     job = walk(connection, job, Event.ACCEPTED)
     moved(connection, job, Event.ATTEMPT_FAILED, not_before=500.0, error="once")
-    assert views.current(connection, job.id).tries == 1
+    assert standing.current(connection, job.id).tries == 1
     assert claim(connection, 1, now=400.0)[0].id != job.id
     [job] = [j for j in claim(connection, 10, now=500.0) if j.id == job.id]
     moved(connection, job, Event.REJECTED, error="no")
     queue.retry(connection, [job.id], now=7.0)
-    real = views.current(connection, job.id)
+    real = standing.current(connection, job.id)
     assert (real.tries, real.deferrals, real.request_id, real.fence) == (0, 0, None, 0)
     assert real.attempt == 2
-    assert views.next_due(connection, [1]) == 0.0
+    assert standing.next_due(connection, [1]) == 0.0
 
 
 def test_each_resubmit_is_counted_with_its_job(connection: Connection) -> None:
@@ -327,12 +327,12 @@ def test_a_file_is_recorded_for_its_own_attempt_and_place(connection: Connection
     assert isinstance(delivered, Job)
     assert delivered.delivered
     # Whoever takes over knows it too, and never buys it again.
-    assert views.current(connection, job.id).delivered
+    assert standing.current(connection, job.id).delivered
     queue.stored(connection, delivered, queue.Stored(1, "/f1", 7, "aa", "video/mp4"), 5.0)
-    files = views.stored_files(connection, delivered)
+    files = standing.stored_files(connection, delivered)
     assert [(files[n].path, files[n].bytes, files[n].content_type) for n in (0, 1)] == [
         (None, None, None),
         ("/f1", 7, "video/mp4"),
     ]
     other = replace(delivered, attempt=2)
-    assert views.stored_files(connection, other) == {}
+    assert standing.stored_files(connection, other) == {}

@@ -12,11 +12,11 @@ import psutil
 import pytest
 from sqlalchemy import Connection, func, select
 
-from overnight.store import control, decisions, leases
+from overnight.store import control, decisions, holding, leases
 from overnight.store.database import open_database
-from overnight.store.decisions import Kind
 from overnight.store.errors import AnotherWorker, LeaseLost
 from overnight.store.leases import Identity
+from overnight.store.rows import Kind
 from overnight.store.tables import events
 
 NOW = 1_000_000.0
@@ -55,11 +55,11 @@ def test_a_killed_process_that_its_parent_has_not_asked_about_is_dead(
         process = psutil.Process(child.pid)
         own = Identity.of_this_process()
         leases.take(connection, Identity(own.host, child.pid, process.create_time()), NOW)
-        assert leases.holder(connection, NOW) is not None
+        assert holding.holder(connection, NOW) is not None
         child.kill()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         assert process.status() == psutil.STATUS_ZOMBIE
-        assert leases.holder(connection, NOW) is None
+        assert holding.holder(connection, NOW) is None
         assert leases.take(connection, own, NOW) == 2
     finally:
         child.communicate()
@@ -70,7 +70,7 @@ def test_a_process_number_that_was_given_out_again_is_another_process(
 ) -> None:
     own = Identity.of_this_process()
     leases.take(connection, Identity(own.host, own.pid, own.process_started - 60), NOW)
-    assert leases.holder(connection, NOW) is None
+    assert holding.holder(connection, NOW) is None
 
 
 def test_a_replaced_worker_can_neither_beat_nor_release(connection: Connection) -> None:
@@ -78,7 +78,7 @@ def test_a_replaced_worker_can_neither_beat_nor_release(connection: Connection) 
     with pytest.raises(LeaseLost):
         leases.beat(connection, fence, NOW + 61)
     leases.release(connection, fence, NOW + 61)
-    holder = leases.holder(connection, NOW + 61)
+    holder = holding.holder(connection, NOW + 61)
     assert holder is not None
     assert holder.fence == fence + 1
 

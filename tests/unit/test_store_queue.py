@@ -8,7 +8,17 @@ import pytest
 from sqlalchemy import ClauseElement, Connection
 
 from overnight.lifecycle import Event, ImpossibleTransition, State
-from overnight.store import control, leases, loading, queue, taking_up, tally, views
+from overnight.store import (
+    control,
+    holding,
+    leases,
+    loading,
+    queue,
+    standing,
+    taking_up,
+    tally,
+    views,
+)
 from overnight.store.database import Database
 from overnight.store.errors import AnotherWorker, LeaseLost
 from overnight.store.job import Job
@@ -73,7 +83,7 @@ def test_a_claim_makes_the_intent_durable_with_an_attempt(connection: Connection
     for job in jobs:
         [attempt] = views.detail(connection, job.id).attempts
         assert (attempt.number, attempt.intent_at, attempt.outcome) == (1, 2.0, None)
-        assert views.current(connection, job.id) == _without_key(job)
+        assert standing.current(connection, job.id) == _without_key(job)
     check_tallies(connection)
 
 
@@ -99,8 +109,8 @@ def test_a_job_that_is_not_due_is_not_claimed(connection: Connection) -> None:
 def test_next_due_is_the_earliest_pending_job(connection: Connection) -> None:
     for n, job in enumerate(claim(connection, 10)):
         moved(connection, job, Event.THROTTLED, not_before=50.0 + n)
-    assert views.next_due(connection, [1]) == 50.0
-    assert views.next_due(connection, [2]) is None
+    assert standing.next_due(connection, [1]) == 50.0
+    assert standing.next_due(connection, [2]) is None
 
 
 def test_a_whole_life_leaves_its_history(connection: Connection) -> None:
@@ -136,7 +146,7 @@ def test_each_part_of_the_guard_refuses_a_stale_write(connection: Connection, ch
     }[change]
     event = Event.SEEN_RUNNING if change == "state" else Event.UNCERTAIN
     assert queue.move(connection, stale, event, Facts(3.0)) == Overtaken(job.id)
-    assert views.current(connection, job.id) == _without_key(job)
+    assert standing.current(connection, job.id) == _without_key(job)
     check_tallies(connection)
 
 
@@ -184,9 +194,11 @@ def test_a_second_worker_is_refused_and_a_dead_one_replaced(database: Database) 
         with pytest.raises(LeaseLost):
             leases.beat(connection, first, now=later)
         leases.beat(connection, second, now=later + 1)
-        assert leases.holder(connection, later + 2) == leases.Holder(second, alive.host, alive.pid)
+        assert holding.holder(connection, later + 2) == holding.Holder(
+            second, alive.host, alive.pid
+        )
         leases.release(connection, second, later + 2)
-        assert leases.holder(connection, later + 2) is None
+        assert holding.holder(connection, later + 2) is None
 
 
 def test_a_killed_worker_is_replaced_at_once(database: Database) -> None:
@@ -237,10 +249,10 @@ def test_cancel_stops_what_rests_and_marks_what_is_remote(connection: Connection
     everything = views.ids(connection, views.Filter())
     done = queue.cancel(connection, everything, now=5.0)
     assert done == {"cancelled": 8, "asked": 1, "coming": 1}
-    assert views.to_cancel(connection, 1) == [remote.id]
+    assert standing.to_cancel(connection, 1) == [remote.id]
     assert queue.cancel(connection, everything, now=5.0) == {"asked": 1, "coming": 1, "left": 8}
     moved(connection, remote, Event.CANCELLED)
-    assert views.to_cancel(connection, 1) == []
+    assert standing.to_cancel(connection, 1) == []
     # What is on its way home is not bought again, should the verdict be a bad one.
     assert moved(connection, collecting, Event.ATTEMPT_FAILED).state is State.CANCELLED
     check_tallies(connection)
@@ -297,7 +309,7 @@ def test_a_fresh_delivery_replaces_addresses_and_keeps_files(connection: Connect
     queue.delivered(connection, job, ["u0", "u1"], None, 4.0)
     queue.stored(connection, job, queue.Stored(0, "/f0", 1, "aa", None), 4.0)
     queue.delivered(connection, job, ["v0", "v1"], None, 5.0)
-    files = views.stored_files(connection, job)
+    files = standing.stored_files(connection, job)
     assert [(files[n].url, files[n].path) for n in (0, 1)] == [("v0", "/f0"), ("v1", None)]
 
 
@@ -307,7 +319,7 @@ def test_the_hot_queries_use_their_partial_indexes(connection: Connection) -> No
         ("ix_jobs_in_flight (fence<?)", taking_up._ANY_LEFT),
         ("ix_jobs_in_flight (fence<?)", taking_up._LEFT),
         ("ix_jobs_in_flight (fence<?)", taking_up._HOLD),
-        ("ix_jobs_cancel_requested", views._TO_CANCEL),
+        ("ix_jobs_cancel_requested", standing._TO_CANCEL),
     ]
     for index, statement in plans:
         query = statement.compile(connection).string

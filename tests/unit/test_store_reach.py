@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from overnight.lifecycle import Event, State
-from overnight.store import decisions, leases, queue, taking_up, views
+from overnight.store import decisions, leases, queue, standing, taking_up, views
 from overnight.store.decisions import Resolution
 from overnight.store.job import Job
 from overnight.store.queue import Facts, Overtaken
@@ -122,7 +122,7 @@ def test_what_is_taken_up_keeps_to_itself(connection: Connection, resting: int) 
     fence = leases.take(connection, ME, now=later)
     taken, lost = taking_up.take_up(connection, fence=fence, now=later)
     assert ([job.id for job in taken], lost) == ([goes_on.id], 0)
-    assert views.current(connection, rests.id).fence == queue.NOBODY
+    assert standing.current(connection, rests.id).fence == queue.NOBODY
 
 
 def test_an_old_attempt_in_the_same_state_is_refused(connection: Connection) -> None:
@@ -133,7 +133,7 @@ def test_an_old_attempt_in_the_same_state_is_refused(connection: Connection) -> 
     new = walk(connection, job, Event.ACCEPTED)
     assert (old.state, old.fence) == (new.state, new.fence)
     assert queue.move(connection, old, Event.FINISHED, Facts(9.0)) == Overtaken(old.id)
-    assert views.current(connection, new.id).state is State.QUEUED
+    assert standing.current(connection, new.id).state is State.QUEUED
 
 
 def test_a_possible_duplicate_is_its_own_batchs(connection: Connection) -> None:
@@ -171,4 +171,4 @@ def test_an_old_belief_about_the_state_is_refused(connection: Connection, event:
     now = moved(connection, queued, event)
     assert queue.move(connection, queued, Event.SEEN_RUNNING, Facts(9.0)) == Overtaken(job.id)
     assert queue.move(connection, job, Event.UNCERTAIN, Facts(9.0)) == Overtaken(job.id)
-    assert views.current(connection, job.id).state is now.state
+    assert standing.current(connection, job.id).state is now.state

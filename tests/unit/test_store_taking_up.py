@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from overnight.lifecycle import Event, State
-from overnight.store import leases, loading, queue, taking_up, tally, views
+from overnight.store import leases, loading, queue, standing, taking_up, tally, views
 from overnight.store.database import Database
 from tests.unit.test_store_queue import ME, Spec, claim, load, moved
 
@@ -41,7 +41,7 @@ def taken_up(connection: Connection) -> tuple[list[int], int]:
     fence = leases.take(connection, ME, now=LATER)
     taken, lost = taking_up.take_up(connection, fence=fence, now=LATER)
     for job in taken:
-        assert job == views.current(connection, job.id)
+        assert job == standing.current(connection, job.id)
         assert job.fence == fence
     return [job.id for job in taken], lost
 
@@ -88,8 +88,8 @@ def test_a_wish_to_cancel_stays_with_the_job(connection: Connection) -> None:
     [going_on] = views.ids(connection, views.Filter(states=[State.QUEUED]))
     queue.cancel(connection, [doubtful, going_on], now=5.0)
     taken_up(connection)
-    assert views.current(connection, doubtful).cancel_requested
-    assert going_on in views.to_cancel(connection, 2)
+    assert standing.current(connection, doubtful).cancel_requested
+    assert going_on in standing.to_cancel(connection, 2)
 
 
 def test_who_holds_everything_has_nothing_to_take_up(connection: Connection) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, event, func, select, text
 
 from overnight.lifecycle import Event, State
-from overnight.store import leases, queue, steps, tally, views
+from overnight.store import leases, queue, standing, steps, tally, views
 from overnight.store.database import Database, open_database
 from overnight.store.errors import DatabaseUnusable, StoreError
 from overnight.store.job import Job
@@ -104,7 +104,7 @@ async def test_a_stale_step_does_not_take_its_group_with_it(database: Database) 
         [batch] = views.all_batches(connection)
         assert tally.recount(connection, 1) == batch.states
         assert batch.states[State.QUEUED] == 4
-        assert views.current(connection, old.id).state is State.SUBMITTING
+        assert standing.current(connection, old.id).state is State.SUBMITTING
 
 
 async def test_figures_are_answered_after_the_steps_that_are_in_them(database: Database) -> None:

@@ -30,7 +30,7 @@ from overnight.lifecycle import State
 if TYPE_CHECKING:
     from collections import Counter
 
-    from overnight.store.leases import Holder
+    from overnight.store.holding import Holder
     from overnight.store.writer import Operation
 
 

@@ -108,7 +108,7 @@ def _sqlite() -> Finding:
 
 def _opened(database: Database) -> Iterator[Finding]:
     from overnight.store import views
-    from overnight.store.tables import SCHEMA_HEAD
+    from overnight.store.opening import SCHEMA_HEAD
 
     batches = _asked(database, views.all_batches)
     jobs = count(sum(batch.total for batch in batches), "job")
@@ -159,10 +159,10 @@ def _log(database: Database) -> Iterator[Finding]:
 
 
 def _workers(database: Database, *, suffix: str) -> Iterator[Finding]:
-    from overnight.store import checkup, leases
+    from overnight.store import checkup, holding
 
     now = time.time()
-    alive = _asked(database, partial(leases.holder, now=now))
+    alive = _asked(database, partial(holding.holder, now=now))
     stale = _asked(database, partial(checkup.stale_workers, now=now))
     for worker in stale:
         yield warning(

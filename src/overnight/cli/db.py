@@ -45,7 +45,7 @@ def upgrade(db: str) -> int:
 def current(db: str, as_json: bool) -> int:
     """Show the database's schema, and the one that this program uses."""
     from overnight.store.database import connect, revision_of
-    from overnight.store.tables import SCHEMA_HEAD
+    from overnight.store.opening import SCHEMA_HEAD
 
     output = Output(as_json=as_json)
     with connect(db) as database:

@@ -123,9 +123,9 @@ def within_limits(operation: Operation[T]) -> Operation[T]:
     two sees the other."""
 
     def checked(connection: Any) -> T:
-        from overnight.store import leases, views
+        from overnight.store import holding, views
 
-        if leases.holder(connection, time.time()) is None:
+        if holding.holder(connection, time.time()) is None:
             return operation(connection)
         before = {b.id: b.states[State.PENDING] for b in views.all_batches(connection)}
         outcome = operation(connection)

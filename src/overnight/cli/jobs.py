@@ -49,10 +49,10 @@ def jobs(
 ) -> int:
     """List jobs in the order they were loaded."""
     from overnight.store import views
-    from overnight.store.database import open_database
+    from overnight.store.reading import reading
 
     output = Output(as_json=as_json)
-    with open_database(db) as database, database.reading() as connection:
+    with reading(db) as connection:
         found = views.named_batches(connection, batches)
         which = views.Filter(
             batch_ids=[batch.id for batch in found] if batches else (),

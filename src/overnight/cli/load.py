@@ -22,7 +22,7 @@ from overnight.lifecycle import State
 if TYPE_CHECKING:
     from overnight.cli.wanted import Draws, Wanted
     from overnight.store.database import Database
-    from overnight.store.leases import Holder
+    from overnight.store.holding import Holder
     from overnight.store.loading import Loaded
     from overnight.store.rows import Batch
 
@@ -177,11 +177,12 @@ def _header(wanted: Wanted, kept: Draws) -> Any:
 def _keep_local_files(connection: Any, wanted: Wanted) -> None:
     """Remember where the files are that the jobs send; they are all known once every job is."""
     from overnight.store import assets
+    from overnight.store.rows import Asset
 
     assets.keep(
         connection,
         (
-            assets.Asset(
+            Asset(
                 reference.removeprefix("asset:"), str(file.path), file.size, file.kind.content_type
             )
             for reference, file in wanted.manifest.local_files().items()
@@ -292,9 +293,9 @@ def _a_worker_may_submit_it(connection: Any, batch: Batch) -> None:
     """Raise :class:`UserError` when a worker that is running, at the end of the load, would submit
     more of ``batch`` than its manifest allows."""
     from overnight.cli import due
-    from overnight.store import leases
+    from overnight.store import holding
 
-    if leases.holder(connection, time.time()) is None:
+    if holding.holder(connection, time.time()) is None:
         return
     due.due(connection, batch, go_on=False).require_allowed(
         "Nothing was loaded, because the worker that is running would submit it."

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections import Counter
 
     from overnight.store.database import Database
-    from overnight.store.leases import Holder
+    from overnight.store.holding import Holder
     from overnight.store.writer import Operation
 
 
@@ -67,7 +67,7 @@ def who_goes_on(worker: Holder | None, what: str, suffix: str) -> str:
 
 def living_worker(database: Database) -> Holder | None:
     """The living worker, which acts on a change at once; None when nobody does."""
-    from overnight.store import leases
+    from overnight.store import holding
 
     with database.reading() as connection:
-        return leases.holder(connection, time.time())
+        return holding.holder(connection, time.time())

@@ -272,11 +272,11 @@ class Undertaking:
 
 def require_no_worker(database: Database) -> None:
     """Raise :class:`~overnight.store.errors.AnotherWorker` while one holds the database."""
-    from overnight.store import leases
+    from overnight.store import holding
     from overnight.store.errors import AnotherWorker
 
     with database.reading() as connection:
-        holder = leases.holder(connection, time.time())
+        holder = holding.holder(connection, time.time())
     if holder is not None:
         raise AnotherWorker(
             f"Another worker (process {holder.pid} on {holder.host}) is working on {database}. "

@@ -17,8 +17,7 @@ from overnight.lifecycle import Event
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from overnight.store.assets import Asset
-    from overnight.store.rows import ArtifactRow, AttemptRow, Detail, EventRow
+    from overnight.store.rows import ArtifactRow, Asset, AttemptRow, Detail, EventRow
 
 STEPS = {
     "intent_at": "intent to submit saved",
@@ -40,14 +39,14 @@ def show(job: str, db: str, as_json: bool) -> int:
     JOB is an id, a key, a request id, or the beginning of a fingerprint.
     """
     from overnight.assets.reference import references
-    from overnight.store import assets, views
-    from overnight.store.database import open_database
+    from overnight.store import views
+    from overnight.store.reading import reading
 
     output = Output(as_json=as_json)
-    with open_database(db) as database, database.reading() as connection:
+    with reading(db) as connection:
         detail = views.detail(connection, views.find(connection, job))
         names = [one.name for one in references(detail.job.inputs)]
-        sent = list(assets.find(connection, names).values())
+        sent = list(views.assets(connection, names).values())
     output.record(_record(detail) | {"sent": [_sent_fields(one) for one in sent]})
     if not as_json:
         _show(output, detail, sent)

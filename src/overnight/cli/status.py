@@ -18,8 +18,7 @@ from overnight.lifecycle import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from overnight.store.checkup import LastWords
-    from overnight.store.leases import Holder
+    from overnight.store.holding import Holder, LastWords
     from overnight.store.rows import Batch, EventRow
 
 
@@ -37,18 +36,16 @@ class Busy:
 @options.as_json
 def status(batches: tuple[str, ...], db: str, as_json: bool) -> int:
     """Show each BATCH (all without a name): how many jobs there are, and how many in each state."""
-    from overnight.store import leases, views
-    from overnight.store.database import open_database
+    from overnight.store import holding, views
+    from overnight.store.reading import reading
 
     output = Output(as_json=as_json)
-    with open_database(db) as database, database.reading() as connection:
+    with reading(db) as connection:
         found = views.with_suspects(connection, views.named_batches(connection, batches))
-        holder = leases.holder(connection, time.time())
+        holder = holding.holder(connection, time.time())
         busy = None
         if holder is not None:
-            from overnight.store import checkup
-
-            busy = Busy(holder, checkup.last_words(connection, holder.fence))
+            busy = Busy(holder, holding.last_words(connection, holder.fence))
     for batch in found:
         output.record(fields(batch, busy))
     if not as_json:

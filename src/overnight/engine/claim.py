@@ -10,7 +10,7 @@ from functools import partial
 
 from overnight.engine.run import Run
 from overnight.lifecycle import State
-from overnight.store import faults, queue, views
+from overnight.store import faults, queue, standing
 from overnight.store.faults import Place
 from overnight.store.job import Job
 
@@ -100,5 +100,5 @@ class Claimer:
     async def _look_ahead(self) -> None:
         """Remember when the next pending job comes due: the table isn't asked until then."""
         run = self._run
-        due = await run.record(partial(views.next_due, batch_ids=list(run.batches)))
+        due = await run.record(partial(standing.next_due, batch_ids=list(run.batches)))
         run.due = float("inf") if due is None else due

@@ -32,7 +32,7 @@ from overnight.engine.settle import (
 )
 from overnight.lifecycle import Event, State
 from overnight.providers import base
-from overnight.store import faults, files, names, steps, views
+from overnight.store import faults, files, names, standing, steps
 from overnight.store.faults import Place
 from overnight.store.job import Job
 from overnight.store.rows import ArtifactRow
@@ -153,7 +153,7 @@ class Collector:
         return await self._run.transition(job, event, facts)
 
     async def _recorded(self, job: Job) -> Mapping[int, ArtifactRow]:
-        return await self._run.record(partial(views.stored_files, job=job))
+        return await self._run.record(partial(standing.stored_files, job=job))
 
     # --- the verdict ----------------------------------------------------------------------------
 

@@ -13,9 +13,8 @@ from typing import Any
 
 from overnight.artifacts import sidecar
 from overnight.artifacts.place import Place
-from overnight.store.assets import Asset
 from overnight.store.files import Provenance
-from overnight.store.rows import ArtifactRow, AttemptRow
+from overnight.store.rows import ArtifactRow, Asset, AttemptRow
 
 
 def document(of: Provenance, place: Place) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from overnight.artifacts.publish import FileLost, Source, StoreRefused, StoreTrouble
 from overnight.assets.reference import Reference, references, replaced
 from overnight.providers import base
-from overnight.store import assets, faults
+from overnight.store import assets, faults, views
 from overnight.store.errors import StoreError
 from overnight.store.faults import Place
 from overnight.store.job import Job
@@ -141,7 +141,7 @@ class Publishing:
 
     async def _upload(self, reference: Reference, settings: Mapping[str, Any]) -> _State:
         run, name = self._run, reference.name
-        found = await run.record(partial(assets.find, names=[name]))
+        found = await run.record(partial(views.assets, names=[name]))
         if name not in found:
             text = f"Nothing is known here of the local file {reference}. Load the manifest again."
             return _State(run.now() + AGAIN, unsent=base.Rejected(text))

@@ -26,11 +26,10 @@ from overnight.engine.retry import Decision, Policy
 from overnight.lifecycle import HELD, IN_BUDGET, IN_FLIGHT, Event, State
 from overnight.providers.base import Provider, Recovery
 from overnight.providers.redaction import unsigned
-from overnight.store import decisions, leases, steps, views
-from overnight.store.decisions import Kind
+from overnight.store import decisions, leases, standing, steps
 from overnight.store.errors import LeaseLost
 from overnight.store.job import Job
-from overnight.store.rows import Batch
+from overnight.store.rows import Batch, Kind
 from overnight.store.steps import Facts, Overtaken
 from overnight.store.writer import Operation, Recorder
 
@@ -137,7 +136,7 @@ class Run:
 
     async def reread(self, job: Job) -> Job:
         """The job as the table has it now. Raises :class:`LeaseLost` when it isn't ours."""
-        real = await self.record(partial(views.current, job_id=job.id))
+        real = await self.record(partial(standing.current, job_id=job.id))
         if real.fence != self.fence:
             raise LeaseLost(LEASE_LOST)
         return real

@@ -11,7 +11,7 @@ from functools import partial
 from overnight.engine.report import Notice
 from overnight.engine.run import Run
 from overnight.engine.settle import affordable
-from overnight.store import suspects, views
+from overnight.store import standing, suspects
 from overnight.store.job import Job
 from overnight.store.rows import ArtifactRow
 
@@ -26,9 +26,9 @@ async def bought_again_for(run: Run, job: Job) -> str | None:
         return None
     if job.tries >= run.policy(job).attempts:
         return None
-    if (await run.record(partial(views.current, job_id=job.id))).cancel_requested:
+    if (await run.record(partial(standing.current, job_id=job.id))).cancel_requested:
         return None
-    rows = await run.record(partial(views.stored_files, job=job))
+    rows = await run.record(partial(standing.stored_files, job=job))
     why = "; ".join(row.suspect for row in rows.values() if row.suspect)
     if not why:
         return None

@@ -11,7 +11,7 @@ from overnight.engine.run import Run
 from overnight.lifecycle import Event
 from overnight.providers import base
 from overnight.store import leases
-from overnight.store.decisions import Kind
+from overnight.store.rows import Kind
 
 CONTROL = 1.0
 """Seconds between two looks at what the user wants (cancel, retry from another terminal)."""

@@ -29,7 +29,7 @@ from overnight.engine.run import Limits, Run, ceilings
 from overnight.engine.watch import CONTROL, Watch
 from overnight.lifecycle import IN_BUDGET, IN_FLIGHT, State
 from overnight.providers import base
-from overnight.store import control, faults, leases, views
+from overnight.store import control, faults, leases, standing
 from overnight.store.errors import StoreError
 from overnight.store.faults import Place
 from overnight.store.job import Job
@@ -165,7 +165,7 @@ class Worker:
             if text := batch.run.get("rate"):
                 now = run.now()
                 since = now - Rate.parse(text).seconds
-                past = await run.record(partial(views.submits_since, since=since, now=now))
+                past = await run.record(partial(standing.submits_since, since=since, now=now))
                 rates.append(Rate.parse(text, past))
         run.rates = Rates(rates)
 

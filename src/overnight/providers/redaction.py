@@ -7,7 +7,6 @@ makes one short line of any text that a server sent, fit for a terminal and a da
 
 from __future__ import annotations
 
-import hmac
 import re
 import unicodedata
 
@@ -48,6 +47,9 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        # Imported here: it brings hashlib and OpenSSL, and most starts compare no secret.
+        import hmac
+
         return hmac.compare_digest(self._value.encode(), other._value.encode())
 
     def __hash__(self) -> int:

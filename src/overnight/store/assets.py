@@ -1,32 +1,18 @@
 """The local files that jobs send: where each content was last seen on this machine, and whether an
-object store has it."""
+object store has it. :func:`overnight.store.views.assets` reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, update
 
 from overnight.store import dialect
+from overnight.store.rows import Asset
 from overnight.store.tables import assets
 
 _AT_ONCE = 500
 """Rows of one statement."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """``name`` is what a reference has behind ``asset:``. ``path`` is absolute; ``bytes`` are the
-    local file's. ``store_key`` is the object's whole address, and ``uploaded_at`` (seconds since
-    1970) when it was seen there; both None before that."""
-
-    name: str
-    path: str
-    bytes: int
-    content_type: str
-    store_key: str | None = None
-    uploaded_at: float | None = None
 
 
 def keep(connection: Connection, found: Iterable[Asset]) -> None:
@@ -39,16 +25,6 @@ def keep(connection: Connection, found: Iterable[Asset]) -> None:
         dialect.insert_many(connection, assets, columns, values[start : start + _AT_ONCE])
         some = rows[start : start + _AT_ONCE]
         connection.execute(_MOVED, [{"of": row.name, "to": row.path} for row in some])
-
-
-def find(connection: Connection, names: Sequence[str]) -> dict[str, Asset]:
-    """Those of ``names`` that are known, by name."""
-    found: dict[str, Asset] = {}
-    for start in range(0, len(names), _AT_ONCE):
-        some = names[start : start + _AT_ONCE]
-        rows = connection.execute(select(assets).where(assets.c.name.in_(some)))
-        found.update((row.name, Asset(*row)) for row in rows)
-    return found
 
 
 def uploaded(connection: Connection, *, name: str, store_key: str, at: float) -> None:

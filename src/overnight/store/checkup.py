@@ -23,11 +23,9 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
 from overnight.lifecycle import State
-from overnight.store import dialect, leases, tally, views
+from overnight.store import driver, holding, tally, views
 from overnight.store.database import Database, revision_of
-from overnight.store.decisions import Kind
 from overnight.store.errors import StoreError
-from overnight.store.rows import EventRow
 from overnight.store.tables import attempts, batches, events, jobs, workers
 
 COMPLAINTS = 5
@@ -126,7 +124,7 @@ class Stale:
 
 def stale_workers(connection: Connection, now: float) -> list[Stale]:
     """Workers that never said that they stopped, and hold nothing any more."""
-    alive = leases.holder(connection, now)
+    alive = holding.holder(connection, now)
     rows = connection.execute(
         select(workers).where(workers.c.ended_at.is_(None)).order_by(workers.c.id)
     )
@@ -135,34 +133,6 @@ def stale_workers(connection: Connection, now: float) -> list[Stale]:
         for row in rows
         if alive is None or row.id != alive.fence
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class LastWords:
-    """The newest event of one worker's limit, and of the pause that it is in, if it is in one."""
-
-    limit: EventRow | None
-    pause: EventRow | None
-
-
-def last_words(connection: Connection, fence: int) -> LastWords:
-    """What the worker with this fence number last kept of its limit and of pauses."""
-    paused = _newest(connection, fence, Kind.PAUSE, Kind.RESUME)
-    if paused is not None and paused.kind == Kind.RESUME:
-        paused = None
-    return LastWords(_newest(connection, fence, Kind.LIMIT), paused)
-
-
-def _newest(connection: Connection, fence: int, *kinds: Kind) -> EventRow | None:
-    columns = [events.c[name] for name in EventRow.__slots__]
-    row = connection.execute(
-        select(events.c.worker_id, *columns)
-        .where(events.c.kind.in_(kinds))
-        .order_by(events.c.id.desc())
-        .limit(1)
-    ).first()
-    # The newest of all: when it is not this worker's, this one has kept none.
-    return EventRow(*row[1:]) if row is not None and row.worker_id == fence else None
 
 
 # --- a copy ---------------------------------------------------------------------------------------
@@ -202,7 +172,7 @@ def backup(database: Database, target: Path) -> Backup:
         _give_name(part, target)
         _sync(target.parent)
     except (sqlite3.Error, DatabaseError) as error:
-        raise dialect.plainly(error, _at_fault(error, database, target)) from error
+        raise driver.plainly(error, _at_fault(error, database, target)) from error
     finally:
         for suffix in ("", "-journal", "-wal", "-shm"):
             part.with_name(part.name + suffix).unlink(missing_ok=True)

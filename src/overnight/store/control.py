@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from overnight.store import decisions, durations, leases, taking_up, views
+from overnight.store import decisions, durations, leases, standing, taking_up, views
 from overnight.store.job import Job
 from overnight.store.rows import Batch
 
@@ -57,7 +57,7 @@ def look(
     foreign = {job.batch_id for job in taken} - set(batch_ids)
     return Look(
         batches=[batch for batch in batches if batch.id in batch_ids],
-        to_cancel=views.to_cancel(connection, fence),
+        to_cancel=standing.to_cancel(connection, fence),
         taken=taken,
         accepted=durations.accepted(connection, [job.id for job in taken]),
         others=[batch for batch in batches if batch.id in foreign],

@@ -17,20 +17,8 @@ from overnight.lifecycle import TERMINAL, Event, State
 from overnight.store import leases, queue, spending, views
 from overnight.store.errors import NotFound, readable
 from overnight.store.job import COLUMNS, Job
+from overnight.store.rows import Kind
 from overnight.store.tables import IS_CANARY, attempts, batches, events, jobs
-
-
-class Kind(StrEnum):
-    """What an event is about."""
-
-    LIMIT = "limit"
-    PAUSE = "pause"
-    """Submitting stops until the provider answers again."""
-    RESUME = "resume"
-    HALT = "halt"
-    CANARY = "canary"
-    RESOLVED = "resolved"
-    ACCOUNT = "account"
 
 
 class Resolution(StrEnum):

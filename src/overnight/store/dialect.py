@@ -1,4 +1,7 @@
-"""What differs between databases, in one place; nothing else may know which one it is."""
+"""What differs between databases, in one place; nothing else may know which one it is.
+
+What needs no SQLAlchemy is in :mod:`overnight.store.driver`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from sqlalchemy import (
     Connection,
     Engine,
     FromClause,
+    Integer,
+    Select,
     Table,
     Text,
     bindparam,
@@ -27,56 +32,23 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.selectable import TableValuedAlias
+from sqlalchemy.types import TypeEngine
 
-from overnight.store.errors import DatabaseUnusable
-
-BUSY_TIMEOUT_MS = 60_000
-"""How long a command waits for another process's write to end before it gives up."""
-
-WORKER_BUSY_TIMEOUT_MS = 15 * 60_000
-"""How long the worker waits: a manifest of a million jobs is loaded in one transaction, and a
-night's run must outlast that also on a slow disk."""
+from overnight.store import driver
 
 LOADING_CACHE_KB = 64_000
 """Memory for pages while many rows come in. Fingerprints go into their index at random places, and
 a page that had to leave is written once more for each time it comes back."""
 
 
-OLDEST = (3, 33)
-"""The first SQLite that has ``UPDATE … FROM``, which the worker's steps are written with."""
-
-
-def require_new_enough() -> None:
-    """Raise :class:`DatabaseUnusable` where Python came with a SQLite that is too old: a claim
-    would fail, and say no more than that there is a syntax error."""
-    if sqlite3.sqlite_version_info < OLDEST:
-        raise DatabaseUnusable(
-            f"SQLite {sqlite3.sqlite_version} is too old: overnight needs "
-            f"{'.'.join(map(str, OLDEST))} or newer. Install overnight with a Python that brings "
-            "a newer one, such as python.org's or uv's."
-        )
-
-
 def prepare(engine: Engine, *, owns_checkpoints: bool) -> None:
-    """Give every new connection of ``engine`` our settings.
-
-    ``owns_checkpoints``: only the worker's writing connection checkpoints the WAL. Two
-    connections that write and checkpoint at one instant can corrupt it in SQLite versions before
-    3.51.3.
-    """
+    """Give every new connection of ``engine`` our settings; ``owns_checkpoints`` as in
+    :func:`overnight.store.driver.settle`."""
 
     def connected(connection: Any, _record: object) -> None:
         # Transactions are begun by `begun` below, never by the driver.
         connection.isolation_level = None
-        cursor = connection.cursor()
-        patience = WORKER_BUSY_TIMEOUT_MS if owns_checkpoints else BUSY_TIMEOUT_MS
-        cursor.execute(f"PRAGMA busy_timeout = {patience}")
-        _read_schema(cursor)
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        if not owns_checkpoints:
-            cursor.execute("PRAGMA wal_autocheckpoint = 0")
-        cursor.close()
+        driver.settle(connection, owns_checkpoints=owns_checkpoints)
 
     def begun(connection: Any) -> None:
         # A deferred BEGIN that writes later fails with "locked" under contention.
@@ -85,17 +57,6 @@ def prepare(engine: Engine, *, owns_checkpoints: bool) -> None:
 
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", begun)
-
-
-def _read_schema(cursor: sqlite3.Cursor) -> None:
-    """Switch to WAL, which is the first thing that reads the file."""
-    try:
-        cursor.execute("PRAGMA journal_mode = WAL")
-    except UnicodeDecodeError as error:
-        # SQLite quotes what is damaged, and the driver can't decode the quotation.
-        damaged = sqlite3.DatabaseError("malformed database schema")
-        damaged.sqlite_errorname = "SQLITE_CORRUPT"
-        raise damaged from error
 
 
 def insert_new(table: Table, unique: list[str]) -> Insert:
@@ -119,10 +80,10 @@ def write(connection: Connection, text: str, values: tuple[Any, ...]) -> int:
     Goes straight to the driver, and fails as SQLAlchemy does: what that does around one execution
     costs as much as SQLite does with ten rows.
     """
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
     try:
-        return driver.execute(text, values).rowcount
+        return raw.execute(text, values).rowcount
     except sqlite3.Error as error:
         raise DBAPIError.instance(
             text, None, error, sqlite3.Error, dialect=connection.dialect
@@ -131,14 +92,34 @@ def write(connection: Connection, text: str, values: tuple[Any, ...]) -> int:
 
 def texts(name: str) -> TableValuedAlias:
     """A table of one column, ``value``, whose rows are given as a JSON list in ``name``."""
+    return _listed(name, Text())
+
+
+def numbers(name: str) -> TableValuedAlias:
+    """The same of whole numbers."""
+    return _listed(name, Integer())
+
+
+def _listed(name: str, of: TypeEngine[Any]) -> TableValuedAlias:
     listed = func.json_each(bindparam(name, type_=Text))
-    return listed.table_valued(sql_column("value", Text), name="listed")
+    return listed.table_valued(sql_column("value", of), name="listed")
 
 
-def has_one_of(column: ColumnElement[Any], wanted: Sequence[str]) -> ColumnElement[bool]:
-    """Whether a column that holds a JSON list, or NULL, has one of the texts ``wanted``."""
+def has_one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Whether a column that holds a JSON list, or NULL, has one of the texts that are given as a
+    JSON list in ``name``."""
     held = func.json_each(column).table_valued(sql_column("value", Text), name="held")
-    return exists(select(held.c.value).where(held.c.value.in_(wanted)))
+    return exists(select(held.c.value).where(held.c.value.in_(select(texts(name).c.value))))
+
+
+def printed(statement: Select[Any]) -> str:
+    """``statement`` as the text that the driver is given, on one line, with its parameters by
+    name. All of them have to be given when it is run: a value that stands already belongs into
+    the text."""
+    compiled = statement.compile(dialect=sqlite.dialect(paramstyle="named"))
+    given = {name: value for name, value in compiled.params.items() if value is not None}
+    assert not given, f"{given} would have to be printed beside the text"
+    return " ".join(str(compiled).split())
 
 
 def insert_many(
@@ -173,38 +154,3 @@ def room_for_many(connection: Connection) -> Iterator[None]:
         yield
     finally:
         connection.exec_driver_sql(f"PRAGMA cache_size = {int(before)}")
-
-
-def plainly(error: BaseException, where: str) -> DatabaseUnusable:
-    """A driver's error as a sentence for the user. ``where`` names the database."""
-    cause = getattr(error, "orig", None) or error
-    name = getattr(cause, "sqlite_errorname", "") or ""
-    said = str(cause)
-    for prefix, sentence in _SENTENCES.items():
-        if name.startswith(prefix):
-            return DatabaseUnusable(sentence.format(where=where, said=said))
-    if isinstance(cause, sqlite3.Error):
-        return DatabaseUnusable(f"{where}: SQLite says: {said}.")
-    return DatabaseUnusable(f"{where}: {said}.")
-
-
-_SENTENCES = {
-    "SQLITE_NOTADB": "{where} is not a SQLite database. Name another file with --db.",
-    "SQLITE_CORRUPT": (
-        "{where} is damaged ({said}). Stop everything that uses it, keep a copy, and restore a "
-        "backup or recover it with `sqlite3 FILE .recover`."
-    ),
-    "SQLITE_FULL": "{where}: the disk is full. Free some space, then type the same command again.",
-    "SQLITE_READONLY": "{where} can't be written to. Change its permissions or name another --db.",
-    "SQLITE_CANTOPEN": (
-        "{where} can't be opened. Check that the folder exists and that you may write there."
-    ),
-    "SQLITE_IOERR": (
-        "{where}: the disk reported an error ({said}). What was said to be saved is saved; check "
-        "the disk before you go on."
-    ),
-    "SQLITE_BUSY": (
-        "{where} has been locked by another program for too long. Find it, then type the same "
-        "command again."
-    ),
-}

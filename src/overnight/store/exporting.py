@@ -16,7 +16,7 @@ from sqlalchemy import Connection, and_, select
 
 from overnight.assets.reference import references
 from overnight.lifecycle import UNCOUNTED, State
-from overnight.store import assets
+from overnight.store import views
 from overnight.store.errors import readable
 from overnight.store.tables import artifacts, attempts, batches, jobs
 
@@ -156,7 +156,7 @@ def _with_local_files(connection: Connection, page: list[ExportJob]) -> list[Exp
     """The jobs, each knowing where the local files are that it sends."""
     sent = [references(job.inputs) for job in page]
     names = list(dict.fromkeys(one.name for some in sent for one in some))
-    known = assets.find(connection, names)
+    known = views.assets(connection, names)
     return [
         replace(job, local={str(one): known[one.name].path for one in some if one.name in known})
         if some

@@ -13,10 +13,9 @@ from sqlalchemy import Connection, and_, exists, func, or_, select, update
 
 from overnight.assets.reference import references
 from overnight.lifecycle import State
-from overnight.store import assets
-from overnight.store.assets import Asset
+from overnight.store import views
 from overnight.store.errors import NotFound, readable
-from overnight.store.rows import ArtifactRow, AttemptRow
+from overnight.store.rows import ArtifactRow, Asset, AttemptRow
 from overnight.store.tables import IS_HOME, artifacts, attempts, batches, jobs
 
 PAGE = 200
@@ -230,7 +229,7 @@ def provenance(connection: Connection, job_id: int) -> Provenance:
             json.loads(row.tags or "[]"),
             [AttemptRow(*one) for one in tries],
             [ArtifactRow(*one) for one in found],
-            list(assets.find(connection, [one.name for one in references(inputs)]).values()),
+            list(views.assets(connection, [one.name for one in references(inputs)]).values()),
         )
 
 

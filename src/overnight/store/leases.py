@@ -4,9 +4,8 @@ The row's id is the fence. It only grows, every claimed job carries it, and ever
 guarded by it, so a worker that lost its lease has each of its writes refused by the database
 itself, whatever it believes.
 
-A worker counts as alive while it is on this machine and its process lives, or while its heartbeat
-is younger than :data:`LEASE`. A process that was killed is therefore replaced at once, and one that
-was frozen is replaced when its lease runs out.
+Who is alive says :mod:`overnight.store.holding`: a process that was killed is replaced at once, and
+one that was frozen is replaced when its lease runs out.
 """
 
 from __future__ import annotations
@@ -15,19 +14,19 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from overnight import __version__
-from overnight.store import faults
+from overnight.store import faults, holding
 from overnight.store.errors import AnotherWorker, LeaseLost
 from overnight.store.faults import Place
 from overnight.store.tables import IS_IN_FLIGHT, jobs, workers
 
 T = TypeVar("T")
 
-LEASE = faults.lease(os.environ, 60.0)
+LEASE = holding.LEASE
 """Seconds after its last heartbeat at which a worker may be replaced."""
 
 HEARTBEAT = LEASE / 6
@@ -62,12 +61,12 @@ def take(
     :class:`AnotherWorker` when one is alive. Run inside a write transaction, so that two can't
     take it at once.
     """
-    for row in connection.execute(select(workers).where(workers.c.ended_at.is_(None))):
-        if _alive(row, now):
-            raise AnotherWorker(
-                f"Another worker (process {row.pid} on {row.host}) is working on this database. "
-                "Wait for it, or stop it with Ctrl-C first."
-            )
+    other = holding.holder(connection, now)
+    if other is not None:
+        raise AnotherWorker(
+            f"Another worker (process {other.pid} on {other.host}) is working on this database. "
+            "Wait for it, or stop it with Ctrl-C first."
+        )
     admit(connection)
     connection.execute(
         update(workers)
@@ -137,44 +136,3 @@ def held(connection: Connection, fence: int, operation: Callable[[Connection], T
     own. Raises :class:`LeaseLost`."""
     require(connection, fence)
     return operation(connection)
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """The living worker."""
-
-    fence: int
-    host: str
-    pid: int
-
-
-def holder(connection: Connection, now: float) -> Holder | None:
-    """The worker that holds the database, or None when nobody does."""
-    for row in connection.execute(select(workers).where(workers.c.ended_at.is_(None))):
-        if _alive(row, now):
-            return Holder(row.id, row.host, row.pid)
-    return None
-
-
-def _alive(row: Row[Any], now: float) -> bool:
-    if row.host == socket.gethostname() and not _process_lives(row.pid, row.process_started):
-        return False
-    heartbeat: float = row.heartbeat_at
-    return now - heartbeat < LEASE
-
-
-def _process_lives(pid: int, started: float) -> bool:
-    # Imported here: most reads find no worker whose process they would have to look at.
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        if abs(process.create_time() - started) >= 1.0:
-            return False
-        # Killed, and kept in the process table only because its parent has not asked about it
-        # (a container whose first process never does): it will not write any more.
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        return True

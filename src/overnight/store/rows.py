@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from overnight.lifecycle import TERMINAL, State
@@ -138,6 +139,19 @@ class ArtifactRow:
     probe: str | None = None
 
 
+class Kind(StrEnum):
+    """What an event is about."""
+
+    LIMIT = "limit"
+    PAUSE = "pause"
+    """Submitting stops until the provider answers again."""
+    RESUME = "resume"
+    HALT = "halt"
+    CANARY = "canary"
+    RESOLVED = "resolved"
+    ACCOUNT = "account"
+
+
 @dataclass(frozen=True, slots=True)
 class EventRow:
     """Something that was decided; see :mod:`overnight.store.decisions`."""
@@ -147,6 +161,20 @@ class EventRow:
     text: str
     batch_id: int | None
     job_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """``name`` is what a reference has behind ``asset:``. ``path`` is absolute; ``bytes`` are the
+    local file's. ``store_key`` is the object's whole address, and ``uploaded_at`` (seconds since
+    1970) when it was seen there; both None before that."""
+
+    name: str
+    path: str
+    bytes: int
+    content_type: str
+    store_key: str | None = None
+    uploaded_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

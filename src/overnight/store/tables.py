@@ -22,9 +22,6 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_HEAD = "0005"
-"""The revision that this code reads and writes. A test holds it against Alembic's own head."""
-
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",

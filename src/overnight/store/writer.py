@@ -24,7 +24,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from overnight.store import dialect
+from overnight.store import driver
 from overnight.store import group as group_of
 from overnight.store.database import Database
 from overnight.store.errors import StoreError
@@ -124,7 +124,7 @@ class Writer:
         try:
             connection = engine.connect()
         except DatabaseError as error:
-            self._fail(dialect.plainly(error, str(self._database)))
+            self._fail(driver.plainly(error, str(self._database)))
             return
         with connection:
             while (group := self._gather()) is not None:
@@ -134,7 +134,7 @@ class Writer:
                 try:
                     self._commit(connection, group)
                 except DatabaseError as error:
-                    self._fail(dialect.plainly(error, str(self._database)), group)
+                    self._fail(driver.plainly(error, str(self._database)), group)
                     return
                 except BaseException as error:
                     self._fail(error, group)
