@@ -1,6 +1,6 @@
 """What a run knows of its jobs' times when it begins, and what it learns from answers."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import cast
 
@@ -96,7 +96,7 @@ async def test_a_job_taken_up_is_as_old_as_its_submit() -> None:
     for accepted in ({JOB.id: 1000.0}, {}):
         asking, shared = scene(*[100.0, 101.0, 99.0] * 10)
         await asking.remember()
-        running = replace(JOB, state=State.RUNNING, updated_at=1080.0)
+        running = JOB._replace(state=State.RUNNING, updated_at=1080.0)
         asking.take_up([running], accepted)
         asking.heard(running, base.Running(), 1095.0)
         shared.at = 1095.0
@@ -160,7 +160,7 @@ async def test_jobs_that_are_being_brought_home_slow_no_polls_down() -> None:
     alone = await first_wait(asking, shared)
     asking.forget(JOB.id)
     for job_id in range(100, 300):
-        home = replace(JOB, id=job_id)
+        home = JOB._replace(id=job_id)
         asking.take_up([home], {})
         asking.heard(home, base.Running(), 1100.0)
         shared.at = 1100.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -83,7 +82,7 @@ def test_any_number_of_rows_is_written_and_no_other(database: Database, n: int) 
 
 
 def accepted(job: Job) -> Move:
-    return Move(replace(job, submit_key=""), Event.ACCEPTED, Facts(3.0, request_id=f"r{job.id}"))
+    return Move(job._replace(submit_key=""), Event.ACCEPTED, Facts(3.0, request_id=f"r{job.id}"))
 
 
 # --- together is as if one after the other --------------------------------------------------------
@@ -99,7 +98,7 @@ def kinds(connection: Connection) -> list[Joint[Any]]:
     heard = history.Heard("submit", 429, 0.5, "busy", 2, 1)
     return [
         Delivery(collecting, ["first", "second"], 0.25, 4.0),
-        Keep(replace(delivered, delivered=True), file, 5.0),
+        Keep(delivered._replace(delivered=True), file, 5.0),
         Move(going, Event.ACCEPTED, Facts(6.0, request_id="r-6", cost=0.5)),
         Move(back, Event.THROTTLED, Facts(7.0, error="ü", not_before=90.5, heard=heard)),
     ]
@@ -125,8 +124,8 @@ def test_a_group_leaves_what_its_operations_leave_alone(connection: Connection) 
     begun.rollback()
     together = run(connection, kinds(connection))
     assert everything(connection) == apart
-    assert [replace(job, submit_key="") for job in together] == [
-        replace(job, submit_key="") for job in alone
+    assert [job._replace(submit_key="") for job in together] == [
+        job._replace(submit_key="") for job in alone
     ]
 
 
@@ -161,7 +160,7 @@ def test_one_stale_write_among_many_is_noticed(
     jobs = [walk(connection, job, *DONE) for job in claim(connection, 3)]
     for job in jobs:
         step(job, "delivery")(connection)
-    stale = replace(jobs[1], **change)
+    stale = jobs[1]._replace(**change)
     event = Event.FINISHED if stale.state is State.RUNNING else Event.COLLECTED
     old = Move(stale, event, Facts(9.0)) if kind == "move" else step(stale, kind)
     assert old(connection) == Overtaken(jobs[1].id)

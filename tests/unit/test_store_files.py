@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -179,6 +178,6 @@ def test_the_files_of_an_earlier_try_are_known_again(
 ) -> None:
     with home.reading() as connection:
         job = standing.current(connection, 2)
-        again = replace(job, attempt=job.attempt + 1)
+        again = job._replace(attempt=job.attempt + 1)
         assert suspects.came_before(connection, again, digests) is came
         assert not suspects.came_before(connection, job, digests)  # it is no earlier one itself

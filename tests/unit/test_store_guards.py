@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from sqlalchemy import Connection
 
@@ -334,5 +332,5 @@ def test_a_file_is_recorded_for_its_own_attempt_and_place(connection: Connection
         (None, None, None),
         ("/f1", 7, "video/mp4"),
     ]
-    other = replace(delivered, attempt=2)
+    other = delivered._replace(attempt=2)
     assert standing.stored_files(connection, other) == {}

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import threading
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -92,7 +91,7 @@ async def test_a_stale_step_does_not_take_its_group_with_it(database: Database) 
     fence = await writer.record(partial(leases.take, identity=ME, now=1.0))
     claim = partial(queue.claim, fence=fence, batch_id=1, limit=5, now=2.0)
     jobs = await writer.record(claim)
-    old = replace(jobs[2], fence=fence + 1)
+    old = jobs[2]._replace(fence=fence + 1)
     moves = [
         steps.Move(job, Event.ACCEPTED, steps.Facts(3.0, request_id=f"r{job.id}"))
         for job in (*jobs[:2], old, *jobs[3:])

@@ -21,6 +21,9 @@ _UNSEEN = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
 _DIRECTIONS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 """Marks that turn the direction of text, and can make ``exe.mp4`` of ``4pm.exe``."""
 
+_PLAIN = re.compile(r"[A-Za-z0-9 ._~=+,@-]*")
+"""What needs no look at each character: nearly every key."""
+
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE)
 
 _BY_MEDIA_TYPE = {
@@ -108,7 +111,7 @@ def _suffix(url: str, content_type: str | None) -> str:
 def stem(key: str, room: int) -> str:
     """``key`` as a name without a suffix, in at most ``room`` bytes of UTF-8."""
     wanted = unicodedata.normalize("NFC", key)
-    name = "".join(_safe(c) for c in wanted)
+    name = wanted if _PLAIN.fullmatch(wanted) else "".join(_safe(c) for c in wanted)
     # Dots at the front hide a file, or climb; at the end Windows drops them, as it does spaces.
     name = name.lstrip(". ").rstrip(". ") or "job"
     if _RESERVED.fullmatch(name.partition(".")[0].rstrip()):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -119,7 +118,7 @@ class Collector:
     ) -> Job:
         run, polls = self._run, Polls()
         # The limit is for trying, and nothing was tried while no worker ran.
-        job = replace(job, updated_at=run.now())
+        job = job._replace(updated_at=run.now())
         if rows is None and job.delivered:
             rows = await self._recorded(job)
         if not rows:

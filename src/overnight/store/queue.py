@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
 
 from sqlalchemy import Connection, bindparam, null, select, update
 
@@ -125,8 +124,7 @@ _NEW_ATTEMPT = Bulk(
 
 
 def _claimed(job: Job, fence: int, now: float) -> Job:
-    return replace(
-        job,
+    return job._replace(
         submit_key=secrets.token_hex(16),
         state=after(State.PENDING, Event.CLAIMED),
         attempt=job.attempt + 1,

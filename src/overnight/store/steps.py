@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, bindparam, func, select, update
@@ -143,8 +143,7 @@ def move(connection: Connection, job: Job, event: Event, facts: Facts) -> Job | 
 
 def _after(job: Job, event: Event, facts: Facts) -> Job:
     target = after(job.state, event)
-    return replace(
-        job,
+    return job._replace(
         state=target,
         tries=job.tries + (event is Event.ACCEPTED),
         deferrals=job.deferrals + 1 if event in UNCOUNTED else 0,
@@ -168,12 +167,13 @@ def _row(move: Move, moved: Job) -> tuple[Any, ...]:
         moved.tries,
         moved.deferrals,
         moved.request_id,
-        moved.delivered,
+        # A number: the driver asks a bool, at some cost, how it is to be written.
+        int(moved.delivered),
         move.facts.error,
         moved.updated_at,
         move.facts.not_before,
         # Only at the end: the user may have asked for it after this worker read the job.
-        False if moved.state in TERMINAL else None,
+        0 if moved.state in TERMINAL else None,
     )
 
 
@@ -225,15 +225,13 @@ class Delivery(Joint["Job | Overtaken"]):
     def together(
         cls, connection: Connection, deliveries: Sequence[Delivery]
     ) -> list[Job | Overtaken]:
-        changed = _DELIVER.run(
-            connection, [(*_held(each.job), True, each.at) for each in deliveries]
-        )
+        changed = _DELIVER.run(connection, [(*_held(each.job), 1, each.at) for each in deliveries])
         if (refused := _overtaken([each.job for each in deliveries], changed)) is not None:
             return refused
         _write_addresses(connection, [(each.job, each.urls) for each in deliveries])
         costs = [(each.job, each.cost) for each in deliveries if each.cost is not None]
         history.write(connection, [history.costs(job, cost) for job, cost in costs])
-        return [replace(each.job, delivered=True, updated_at=each.at) for each in deliveries]
+        return [each.job._replace(delivered=True, updated_at=each.at) for each in deliveries]
 
 
 def delivered(
