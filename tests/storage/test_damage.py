@@ -77,7 +77,6 @@ def read_everything(connection: Reader) -> None:
     views.with_suspects(connection, views.all_batches(connection))
     holding.holder(connection, 1e6)
     holding.last_words(connection, 1)
-    views.newest_events(connection, ["limit", "halt"], 5)
 
 
 def read_through_sqlalchemy(path: Path) -> None:

@@ -87,7 +87,8 @@ class Collector:
         told = await run.provider.result(request_of(job))
         if isinstance(told, base.Delivered):
             polls.saw(told)
-            job, rows = await self._record_delivery(job, told, polls, at)
+            facts = Facts(at, heard=polls.heard(), urls=told.urls, cost=told.cost)
+            job, rows = await self._record_delivery(job, told, facts)
             return await self.collect(job, rows=rows) if rows else job
         job = await run.transition(job, Event.FINISHED, Facts(at, heard=polls.heard()))
         faults.reach(Place.FINISHED)
@@ -125,7 +126,7 @@ class Collector:
             verdict = await self._read_verdict(job, polls, told)
             if isinstance(verdict, Job):
                 return verdict
-            job, rows = await self._record_delivery(job, verdict, polls, run.now())
+            job, rows = await self._record_delivery(job, verdict)
             if not job.delivered:
                 return job
         if not rows:
@@ -190,19 +191,18 @@ class Collector:
         return polls.refused >= REFUSAL_CONFIRMATIONS and not self._run.wait_for_account
 
     async def _record_delivery(
-        self, job: Job, delivery: base.Delivered, polls: Polls, at: float
+        self, job: Job, delivery: base.Delivered, finished: Facts | None = None
     ) -> tuple[Job, Mapping[int, ArtifactRow]]:
-        """Record it, with the provider's end ``at`` that time where that is not on record yet; the
-        job as the table has it then, and its files, none of them home where nothing was delivered
-        before."""
-        run, urls, cost = self._run, delivery.urls, delivery.cost
-        faults.reach(Place.DELIVERY_READ)
+        """Record it; the job as the table has it then, and its files, none of them home where
+        nothing was delivered before. ``finished`` is the provider's end with the delivery in it,
+        where that is not on record yet."""
+        run, urls = self._run, delivery.urls
         recorded: Job | Overtaken
-        if job.state is State.COLLECTING:
-            recorded = await run.record(steps.Delivery(job, urls, cost, at))
+        faults.reach(Place.DELIVERY_READ)
+        if finished is not None:
+            recorded = await run.transition(job, Event.FINISHED, finished)
         else:
-            facts = Facts(at, heard=polls.heard(), urls=urls, cost=cost)
-            recorded = await run.transition(job, Event.FINISHED, facts)
+            recorded = await run.record(steps.Delivery(job, urls, delivery.cost, run.now()))
         faults.reach(Place.DELIVERY_RECORDED)
         if isinstance(recorded, Overtaken):
             recorded = await run.reread(job)
@@ -332,7 +332,7 @@ class Collector:
         outcome = await run.provider.result(request_of(job))
         if not isinstance(outcome, base.Delivered) or position >= len(outcome.urls):
             return None
-        await self._record_delivery(job, outcome, Polls(), run.now())
+        await self._record_delivery(job, outcome)
         return outcome.urls[position]
 
     def _overdue(self, job: Job) -> bool:

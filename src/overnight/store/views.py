@@ -217,15 +217,6 @@ def detail(connection: Reader, job_id: int) -> Detail:
     )
 
 
-def newest_events(connection: Reader, kinds: Sequence[str], limit: int) -> list[EventRow]:
-    """The newest events of these kinds, newest first."""
-    found = [
-        row for kind in kinds for row in rows(connection, "newest_events", kind=kind, most=limit)
-    ]
-    newest = sorted(found, key=lambda row: int(row[0]), reverse=True)
-    return [EventRow(*event) for _, _, *event in newest[:limit]]
-
-
 def assets(connection: Reader, names: Sequence[str]) -> dict[str, Asset]:
     """Those local files of ``names`` that are known, by name."""
     found = rows(connection, "assets", names=list(names)) if names else []
