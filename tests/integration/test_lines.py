@@ -11,6 +11,7 @@ import importlib
 import shutil
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -335,23 +336,29 @@ async def test_only_the_server_can_end_a_body_without_a_length(by_whom: str) -> 
 async def test_an_answer_that_comes_as_time_runs_out_counts(
     fresh: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits: list[asyncio.Timeout] = []
-    started, answered = asyncio.timeout, Line._answered
-
-    def watched(seconds: float | None) -> asyncio.Timeout:
-        limits.append(started(seconds))
-        return limits[-1]
+    answered = Line._answered
 
     def too_late(line: Line, reading: Any) -> None:
-        limits[0].reschedule(asyncio.get_running_loop().time())  # goes off before the call goes on
+        time.sleep(1.1)  # time is up before the call can go on
         answered(line, reading)
 
-    monkeypatch.setattr(asyncio, "timeout", watched)
     monkeypatch.setattr(Line, "_answered", too_late)
     async with on(Stage()) as stage:
         says(stage, OK)
-        assert (await fresh.call(post(stage))).status == 200
-    assert limits[0].expired()
+        assert (await fresh.call(post(stage, total=1.0))).status == 200
+
+
+async def test_a_get_that_waits_in_vain_on_a_kept_connection_is_not_sent_again(
+    kept: Lines,
+) -> None:
+    async with on(Stage()) as stage:
+        says(stage, OK, b"")
+        says(stage, OK)  # on another connection, which nobody is to open
+        await kept.call(ask(stage))
+        fault = await fault_of(kept, ask(stage, total=0.1))
+    assert isinstance(fault, MaybeSentError)
+    assert fault.reason == "the request was sent, and no whole answer came in time"
+    assert (stage.connections, len(stage.requests)) == (1, 2)
 
 
 async def test_a_call_that_is_still_connecting_when_all_is_closed_is_not_sent(

@@ -22,6 +22,8 @@ class Line(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop, standing: set[Line]) -> None:
         self.reused = False
         """It has carried a request before the present one."""
+        self.late = False
+        """The time for an answer to the present request is up."""
         self._resting_since = 0.0
         self._gone: asyncio.Future[None] | None = None
         self._loop = loop
@@ -31,6 +33,7 @@ class Line(asyncio.Protocol):
         self._heard = False
         self._ended = False
         self._waiting: asyncio.Future[Reply] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
 
     def join(self) -> None:
         """Be in ``standing`` until the connection is lost; for whoever was handed a whole one.
@@ -51,9 +54,10 @@ class Line(asyncio.Protocol):
         """Whether any byte of an answer to the present request has come."""
         return self._heard
 
-    def ask(self, request: bytes) -> asyncio.Future[Reply]:
+    def ask(self, request: bytes, until: float | None = None) -> asyncio.Future[Reply]:
         """Write the request; the future has its answer, or a
-        :class:`~overnight.providers.transport.MaybeSentError`.
+        :class:`~overnight.providers.transport.MaybeSentError`. ``until`` is the loop's time by
+        which the whole answer has to be here.
 
         Raises :class:`~overnight.providers.transport.NotSentError`, with nothing written.
         """
@@ -62,6 +66,8 @@ class Line(asyncio.Protocol):
             raise NotSentError("the connection was lost before the request was written to it")
         self._reading, self._heard = Reading(LONGEST_BODY), False
         self._waiting = waiting = self._loop.create_future()
+        # One timer is all that it takes; asyncio.timeout() costs as much as writing the request.
+        self._alarm = None if until is None else self._loop.call_at(until, self._expire)
         transport.write(request)
         return waiting
 
@@ -83,6 +89,10 @@ class Line(asyncio.Protocol):
         if self._gone is None:
             self._gone = self._loop.create_future()
         return self._gone
+
+    def _expire(self) -> None:
+        self.late = True
+        self._fail("the request was sent, and no whole answer came in time")
 
     # --- what the event loop tells ----------------------------------------------------------------
 
@@ -146,6 +156,9 @@ class Line(asyncio.Protocol):
     def _end(self, found: Reply | MaybeSentError) -> None:
         """Give it to whoever waits; after an error the connection is of no more use."""
         waiting, self._waiting, self._reading = self._waiting, None, None
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         if isinstance(found, MaybeSentError):
             self.hang_up()
         if waiting is None or waiting.done():

@@ -50,19 +50,22 @@ class Lines:
         if self._closed:
             raise NotSentError("the transport is closed")
         request = _written(ask, last=self._fresh)
-        asked: list[asyncio.Future[Reply]] = []
+        until = None if ask.total is None else asyncio.get_running_loop().time() + ask.total
+        kept = self._take(ask.site)
+        if kept is not None:
+            try:
+                return await self._speak(kept, ask.site, request, until)
+            except MaybeSentError:
+                if kept.heard or kept.late or ask.method != "GET":
+                    raise
         try:
-            async with asyncio.timeout(ask.total):
-                return await self._carry(ask, request, asked)
-        except TimeoutError:
-            if asked and asked[-1].done() and not asked[-1].cancelled():
-                return asked[-1].result()  # it came in the very moment in which time was up
-            why = "the request was sent, and no whole answer came in time"
+            line = await self._dial(ask, until)
+            return await self._speak(line, ask.site, request, until)
         except NotSentError as exc:
-            if not asked:
+            if kept is None:
                 raise
             why = exc.reason  # the second time; the first may have arrived
-        raise MaybeSentError(why) if asked else NotSentError("no connection in time")
+        raise MaybeSentError(why)
 
     async def aclose(self) -> None:
         """Close every connection and wait until they are closed."""
@@ -76,27 +79,20 @@ class Lines:
                 line.hang_up()
             await asyncio.gather(*gone)
 
-    async def _carry(self, ask: Ask, request: bytes, asked: list[asyncio.Future[Reply]]) -> Reply:
-        """The answer; ``asked`` grows by one each time that the request is handed over."""
-        kept = self._take(ask.site)
-        if kept is not None:
-            try:
-                return await self._speak(kept, ask.site, request, asked)
-            except MaybeSentError:
-                if kept.heard or ask.method != "GET":
-                    raise
-        loop = asyncio.get_running_loop()
-        line = await self._dialer.open(ask.site, lambda: Line(loop, self._open), ask.connect)
+    async def _dial(self, ask: Ask, until: float | None) -> Line:
+        """A new connection, in the time that the call has for that and still has at all."""
+        loop, within = asyncio.get_running_loop(), ask.connect
+        if until is not None:
+            left = until - loop.time()
+            within = left if within is None else min(within, left)
+        line = await self._dialer.open(ask.site, lambda: Line(loop, self._open), within)
         line.join()
         if self._closed:
             line.hang_up()
-        return await self._speak(line, ask.site, request, asked)
+        return line
 
-    async def _speak(
-        self, line: Line, site: Site, request: bytes, asked: list[asyncio.Future[Reply]]
-    ) -> Reply:
-        waiting = line.ask(request)
-        asked.append(waiting)
+    async def _speak(self, line: Line, site: Site, request: bytes, until: float | None) -> Reply:
+        waiting = line.ask(request, until)
         try:
             reply = await waiting
         except asyncio.CancelledError:
