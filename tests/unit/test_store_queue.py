@@ -312,7 +312,7 @@ def test_a_fresh_delivery_replaces_addresses_and_keeps_files(connection: Connect
 
 def test_the_hot_queries_use_their_partial_indexes(connection: Connection) -> None:
     plans: list[tuple[str, ClauseElement]] = [
-        ("ix_jobs_claimable", queue._CLAIMABLE),
+        ("ix_jobs_claimable", queue._IS_CLAIMABLE),
         ("ix_jobs_in_flight (fence<?)", taking_up._ANY_LEFT),
         ("ix_jobs_in_flight (fence<?)", taking_up._LEFT),
         ("ix_jobs_in_flight (fence<?)", taking_up._HOLD),

@@ -11,6 +11,7 @@ import hashlib
 import re
 import unicodedata
 from pathlib import PurePosixPath
+from posixpath import splitext
 from urllib.parse import unquote, urlsplit
 
 LONGEST = 200
@@ -95,7 +96,7 @@ def suffix_in(url: str) -> str:
         path = unquote(urlsplit(url).path)
     except ValueError:
         return ""
-    suffix = PurePosixPath(path).suffix.lower()
+    suffix = splitext(path.rstrip("/"))[1].lower()
     return suffix if suffix in _KNOWN else ""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
@@ -113,9 +113,9 @@ class Run:
 
     # --- the table ----------------------------------------------------------------------------
 
-    async def record(self, operation: Operation[T]) -> T:
-        """Run one operation on the table; return when it is durable."""
-        return await self.recorder.record(operation)
+    def record(self, operation: Operation[T]) -> Awaitable[T]:
+        """Run one operation on the table; its value, once it is durable."""
+        return self.recorder.record(operation)
 
     async def transition(self, job: Job, event: Event, facts: Facts | None = None) -> Job:
         """Move a job, durably; returns it as the table has it afterwards.

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 Inputs = Mapping[str, Any]
 """A model's inputs under their raw names, as JSON values."""
@@ -52,6 +52,11 @@ class Outcome:
     equal that mean the same, whatever call each came from."""
 
     call: Call | None = field(default=None, kw_only=True, compare=False, repr=False)
+
+    def told_by(self, call: Call) -> Self:
+        """Itself, once the provider that has just made it has said which call it came from."""
+        object.__setattr__(self, "call", call)
+        return self
 
 
 # --- submit: paid -----------------------------------------------------------------------------

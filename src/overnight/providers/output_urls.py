@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 _FIRST = ("image", "video", "images", "videos")
 """Where the API's own schema puts files; whatever else a model adds comes after."""
+
+_USUAL = re.compile(r"(https?)://([a-z0-9.-]+)(?::[1-5]?[0-9]{1,4})?/[A-Za-z0-9._~/?&=%+-]*")
+"""A URL that needs no closer look: scheme and host."""
 
 _DEEPEST = 20
 _MOST = 1000
@@ -47,15 +51,20 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
 
 
 def _is_file_url(text: str, plain_http_hosts: frozenset[str]) -> bool:
-    if len(text) > _LONGEST_URL or not text.lower().startswith(("https://", "http://")):
+    if len(text) > _LONGEST_URL:
+        return False
+    if (usual := _USUAL.fullmatch(text)) is not None:
+        scheme, host = usual.groups()
+        return scheme == "https" or host in plain_http_hosts
+    if not text.lower().startswith(("https://", "http://")):
         return False
     if not text.isprintable() or " " in text:  # no other space counts as printable
         return False
     try:
         url = urlsplit(text)
-        host, _ = url.hostname, url.port
+        name, _ = url.hostname, url.port
     except ValueError:
         return False
-    if not host or url.username is not None:
+    if not name or url.username is not None:
         return False
-    return url.scheme == "https" or host in plain_http_hosts
+    return url.scheme == "https" or name in plain_http_hosts

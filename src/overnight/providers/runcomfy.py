@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -63,7 +64,7 @@ BALANCE_URL = f"https://api.runcomfy.net{_BALANCE_PATH}"
 """One wallet for all of RunComfy's products, on a host of its own."""
 _BALANCE_SITE = Site.of("https://api.runcomfy.net")
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n", ": ")).encode
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 """Kinds of values that stand on one line."""
 
@@ -122,6 +123,7 @@ class RunComfy:
         self._free = free
         self._clock = clock
         self._site = Site.of(account.base)
+        self._plain_http_hosts = account.plain_http_hosts
         self._limits = timeouts or Timeouts()
 
     @classmethod
@@ -195,7 +197,7 @@ class RunComfy:
         answer = await self._ask("GET", request.id, "result?include_cost=true")
         if not isinstance(answer, Answer):
             return answer
-        outcome = result_outcome(answer, request.id, self.account.plain_http_hosts)
+        outcome = result_outcome(answer, request.id, self._plain_http_hosts)
         return _from(answer, "result", outcome)
 
     async def cancel(self, request: Request) -> CancelOutcome:
@@ -282,7 +284,7 @@ _T = TypeVar("_T", bound=Outcome)
 def _from(answer: Answer, name: str, outcome: _T) -> _T:
     """The outcome, with the call that it came from."""
     code: str | None = getattr(outcome, "code", None) or answer.code
-    return replace(outcome, call=Call(name, answer.seconds, answer.status, code))
+    return outcome.told_by(Call(name, answer.seconds, answer.status, code))
 
 
 def one_a_line(inputs: Inputs) -> str:
@@ -293,11 +295,11 @@ def one_a_line(inputs: Inputs) -> str:
     """
     if all(type(name) is str and type(value) in _PLAIN for name, value in inputs.items()):
         # The same text, from the encoder written in C: json.dumps with indent has none.
-        lines = [f"{_encode(name)}: {_encode(value)}" for name, value in inputs.items()]
-        return "{\n" + ",\n".join(lines) + "\n}" if lines else "{}"
+        return "{\n" + _encode(dict(inputs))[1:-1] + "\n}" if inputs else "{}"
     return json.dumps(dict(inputs), ensure_ascii=False, indent=0, allow_nan=False)
 
 
+@lru_cache(maxsize=1000)
 def _model_path(model: str) -> str | None:
     """A model id as path segments; None where a segment is empty or would climb."""
     segments = model.split("/")

@@ -24,6 +24,7 @@ The rules, in prose first (``docs/providers.md`` has them as a table):
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -55,6 +56,8 @@ from overnight.providers.base import (
 from overnight.providers.output_urls import file_urls
 from overnight.providers.redaction import plain
 from overnight.providers.retry_after import retry_after
+
+_decode = json.JSONDecoder().decode
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~-]{1,200}")
 _OWN_WORDS = ("error_code", "error_message")
@@ -144,7 +147,8 @@ class Answer:
 
 def _json_object(body: bytes) -> Mapping[str, Any] | None:
     try:
-        value = json.loads(body.decode("utf-8-sig"))
+        # Not "utf-8-sig", which is written in Python, as are the options of json.loads().
+        value = _decode(body.removeprefix(codecs.BOM_UTF8).decode())
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

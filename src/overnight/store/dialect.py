@@ -6,7 +6,7 @@ What needs no SQLAlchemy is in :mod:`overnight.store.driver`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -53,7 +53,7 @@ def prepare(engine: Engine, *, owns_checkpoints: bool) -> None:
     def begun(connection: Any) -> None:
         # A deferred BEGIN that writes later fails with "locked" under contention.
         reading = connection.get_execution_options().get("reading", False)
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        write(connection, "BEGIN" if reading else "BEGIN IMMEDIATE", ())
 
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", begun)
@@ -80,14 +80,28 @@ def write(connection: Connection, text: str, values: tuple[Any, ...]) -> int:
     Goes straight to the driver, and fails as SQLAlchemy does: what that does around one execution
     costs as much as SQLite does with ten rows.
     """
+    try:
+        return _raw(connection).execute(text, values).rowcount
+    except sqlite3.Error as error:
+        raise _as_sqlalchemy_says(error, text, connection) from error
+
+
+def read(connection: Connection, text: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """The rows of a :func:`printed` SELECT, as the driver has them; the rest as :func:`write`."""
+    try:
+        return _raw(connection).execute(text, values).fetchall()
+    except sqlite3.Error as error:
+        raise _as_sqlalchemy_says(error, text, connection) from error
+
+
+def _raw(connection: Connection) -> sqlite3.Connection:
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
-    try:
-        return raw.execute(text, values).rowcount
-    except sqlite3.Error as error:
-        raise DBAPIError.instance(
-            text, None, error, sqlite3.Error, dialect=connection.dialect
-        ) from error
+    return raw
+
+
+def _as_sqlalchemy_says(error: sqlite3.Error, text: str, connection: Connection) -> BaseException:
+    return DBAPIError.instance(text, None, error, sqlite3.Error, dialect=connection.dialect)
 
 
 def texts(name: str) -> TableValuedAlias:

@@ -70,6 +70,8 @@ class Job(NamedTuple):
         with readable(f"job {values['id']}"):
             values["inputs"] = json.loads(values["inputs"])
             values["state"] = State(values["state"])
+            values["delivered"] = bool(values["delivered"])
+            values["cancel_requested"] = bool(values["cancel_requested"])
             for name in _NUMBERS:
                 float(values[name])
         return cls(**values, submit_key=submit_key)

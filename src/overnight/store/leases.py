@@ -19,7 +19,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, bindparam, select, update
 
 from overnight import __version__
-from overnight.store import faults, holding
+from overnight.store import dialect, faults, holding
 from overnight.store.errors import AnotherWorker, LeaseLost
 from overnight.store.faults import Place
 from overnight.store.tables import IS_IN_FLIGHT, jobs, workers
@@ -120,14 +120,14 @@ def release(connection: Connection, fence: int, now: float) -> None:
     faults.reach(Place.LEASE_RELEASING)
 
 
-_ALIVE = select(workers.c.id).where(
-    workers.c.id == bindparam("fence"), workers.c.ended_at.is_(None)
+_ALIVE = dialect.printed(
+    select(workers.c.id).where(workers.c.id == bindparam("fence"), workers.c.ended_at.is_(None))
 )
 
 
 def require(connection: Connection, fence: int) -> None:
     """Raise :class:`LeaseLost` unless ``fence`` is the worker still."""
-    if connection.execute(_ALIVE, {"fence": fence}).first() is None:
+    if not dialect.read(connection, _ALIVE, {"fence": fence}):
         raise LeaseLost("Another worker took over; this one has stopped and changed nothing since.")
 
 

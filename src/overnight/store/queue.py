@@ -12,10 +12,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from sqlalchemy import Connection, bindparam, null, select, update
+from sqlalchemy import Connection, bindparam, literal_column, null, select, update
 
 from overnight.lifecycle import Event, State, after
-from overnight.store import faults, leases, tally
+from overnight.store import dialect, faults, leases, tally
 from overnight.store.bulk import Bulk
 from overnight.store.faults import Place
 from overnight.store.job import COLUMNS, Job
@@ -66,9 +66,12 @@ def claim(
     Raises :class:`~overnight.store.errors.LeaseLost` when ``fence`` is not the worker any more.
     """
     leases.require(connection, fence)
-    query = _CLAIMABLE.where(IS_CANARY) if canaries_only else _CLAIMABLE
     looked_at = limit if admits is None else 2 * limit
-    rows = connection.execute(query, {"batch": batch_id, "now": now, "limit": looked_at}).all()
+    rows = dialect.read(
+        connection,
+        _CANARIES if canaries_only else _CLAIMABLE,
+        {"batch": batch_id, "now": now, "limit": looked_at},
+    )
     found = [Job.from_row(row) for row in rows]
     if admits is not None:
         found = [job for job in found if admits(job)][:limit]
@@ -85,7 +88,7 @@ def claim(
     return claimed
 
 
-_CLAIMABLE = (
+_IS_CLAIMABLE = (
     select(*COLUMNS)
     .where(
         jobs.c.batch_id == bindparam("batch"),
@@ -94,7 +97,10 @@ _CLAIMABLE = (
     )
     .order_by(jobs.c.priority.desc(), jobs.c.rank, jobs.c.id)
     .limit(bindparam("limit"))
+    .offset(literal_column("0"))  # said by SQLAlchemy in any case, and else as a parameter
 )
+_CLAIMABLE = dialect.printed(_IS_CLAIMABLE)
+_CANARIES = dialect.printed(_IS_CLAIMABLE.where(IS_CANARY))
 
 _CLAIM = Bulk(
     {name: jobs.c[name] for name in ("id", "state", "attempt", "fence", "updated_at")},
