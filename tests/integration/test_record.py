@@ -123,7 +123,7 @@ async def test_a_batch_fetches_as_many_files_at_once_as_it_says(tmp_path: Path) 
 
     async def fetch(batch_id: int) -> None:
         job: Any = type("AJob", (), {"id": 1, "batch_id": batch_id, "inputs": {}})
-        await collector._fetch_once(job, row, "u", 1, Path("/x"))
+        await collector._fetch_once(job, row, "u", Path("/x"))
 
     for batch_id, at_once in ((1, 2), (2, 4)):
         counted.go.clear()

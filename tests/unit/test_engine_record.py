@@ -140,8 +140,8 @@ class _Collecting:
         self._out = Path(n.batch.output_dir)
 
     async def name(self, job: Job, of: int = 1) -> str:
-        path = await self.collector._name(job, of)
-        return str(path.relative_to(self._out))
+        folder, name = await self.collector._name(job, of)
+        return str((folder / name).relative_to(self._out))
 
 
 async def test_a_name_from_the_manifest_may_have_folders(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 from posixpath import splitext
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 LONGEST = 200
 """Bytes of a name in UTF-8. File systems allow 255; the rest is for temporary names."""
@@ -92,10 +92,9 @@ def poster_name(clip: str) -> str:
 
 def suffix_in(url: str) -> str:
     """The suffix of the URL's path in lower case, where it is one we know; else nothing."""
-    try:
-        path = unquote(urlsplit(url).path)
-    except ValueError:
-        return ""
+    # Not urlsplit(), which looks at all of an address: this is asked of every file.
+    _, _, rest = url.partition("#")[0].partition("?")[0].partition("://")
+    path = unquote(rest.partition("/")[2])
     suffix = splitext(path.rstrip("/"))[1].lower()
     return suffix if suffix in _KNOWN else ""
 

@@ -227,11 +227,13 @@ class Collector:
     async def _fetch(self, job: Job, row: ArtifactRow, of: int) -> download.Fetched:
         """Try until the file is home. Raises :class:`UncollectableError`, :class:`StorageError`."""
         run, url = self._run, row.url
-        name = await self._name(job, of)
+        folder, name = await self._name(job, of)
         failures = useless = 0
         retry_after: float | None
         while True:
-            outcome = await self._fetch_once(job, row, url, of, name)
+            outcome = await self._fetch_once(
+                job, row, url, partial(_target, folder, name, row, url, of)
+            )
             retry_after = None
             match outcome:
                 case download.Fetched():
@@ -253,7 +255,7 @@ class Collector:
             await run.nap(job.id, run.pace.next_try(failures, run.rng, retry_after))
 
     async def _fetch_once(
-        self, job: Job, row: ArtifactRow, url: str, of: int, name: Path
+        self, job: Job, row: ArtifactRow, url: str, target: download.Target
     ) -> download.FetchOutcome:
         counted = 0
 
@@ -267,7 +269,7 @@ class Collector:
             return await place.fetch(
                 self._downloader,
                 url,
-                partial(_target, name, row, url, of),
+                target,
                 recorded=_recorded(place, row),
                 progress=progress,
                 examine=None if self._prober is None else self._prober.examiner(job.inputs),
@@ -305,8 +307,9 @@ class Collector:
             self._turns[job.batch_id] = asyncio.Semaphore(self._run.downloads_of(job))
         return self._turns[job.batch_id]
 
-    async def _name(self, job: Job, of: int) -> Path:
-        """What the job's files are called, without what tells them from each other and suffixes.
+    async def _name(self, job: Job, of: int) -> tuple[Path, str]:
+        """The folder that the job's files are made in, and what they are called, without what tells
+        them from each other and suffixes.
 
         A key belongs to one job. A name from the manifest may be wanted by several: the first that
         comes home has it, and the others add the beginning of their fingerprint.
@@ -314,13 +317,13 @@ class Collector:
         place = self._place(job)
         folder = place.desk
         if job.file_name is None:
-            return folder / naming.stem(job.key, naming.LONGEST)
+            return folder, job.key
         wanted = folder / naming.place(job.file_name)
         if self._named.setdefault(wanted, job.id) == job.id:
             first = place.location(wanted) + ("" if of == 1 else "-1")
             if not await self._run.record(partial(names.is_taken, path=first, job_id=job.id)):
-                return wanted
-        return wanted.with_name(f"{wanted.name}~{job.fingerprint[:8]}")
+                return wanted.parent, wanted.name
+        return wanted.parent, f"{wanted.name}~{job.fingerprint[:8]}"
 
     def _let_go(self, wanted: Path, job: Job) -> None:
         if self._named.get(wanted) == job.id:
@@ -339,9 +342,11 @@ class Collector:
         return self._run.now() - job.updated_at > self._run.limits_of(job).collect
 
 
-def _target(name: Path, row: ArtifactRow, url: str, of: int, content_type: str | None) -> Path:
-    whole = naming.file_name(name.name, row.position + 1, of, url=url, content_type=content_type)
-    return name.with_name(whole)
+def _target(
+    folder: Path, name: str, row: ArtifactRow, url: str, of: int, content_type: str | None
+) -> Path:
+    n = row.position + 1
+    return folder / naming.file_name(name, n, of, url=url, content_type=content_type)
 
 
 def _recorded(place: FilePlace, row: ArtifactRow) -> download.Fetched | None:

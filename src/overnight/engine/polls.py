@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from overnight.providers import base
 from overnight.store.history import Heard
 
+_TOLD_NOTHING = (base.NoAnswer, base.Gone, base.Refused)
+
 
 @dataclass(slots=True)
 class Polls:
@@ -30,8 +32,7 @@ class Polls:
     def saw(self, outcome: base.StatusOutcome | base.ResultOutcome) -> None:
         """Take note of an answer to a status or a result call."""
         self.made(outcome)
-        told_nothing = isinstance(outcome, base.NoAnswer | base.Gone | base.Refused)
-        self.failures = self.failures + 1 if told_nothing else 0
+        self.failures = self.failures + 1 if isinstance(outcome, _TOLD_NOTHING) else 0
         self.gone = self.gone + 1 if isinstance(outcome, base.Gone) else 0
         self.refused = self.refused + 1 if isinstance(outcome, base.Refused) else 0
         self.retry_after = outcome.retry_after if isinstance(outcome, base.NoAnswer) else None

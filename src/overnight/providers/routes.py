@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from overnight.providers.lines import Lines
 from overnight.providers.proxies import Proxies
 from overnight.providers.transport import AiohttpTransport
@@ -23,11 +25,11 @@ class Routes:
         self._straight = Lines(fresh=fresh)
         self._around = OverTransport(AiohttpTransport(fresh=fresh, trust_env=trust_env))
 
-    async def call(self, ask: Ask) -> Reply:
+    def call(self, ask: Ask) -> Awaitable[Reply]:
         """See :class:`~overnight.providers.wire.Wire`."""
         proxy = self._proxies.between(ask.site.scheme, ask.site.host)
         wire: Wire = self._straight if proxy is None else self._around
-        return await wire.call(ask)
+        return wire.call(ask)
 
     async def aclose(self) -> None:
         """Close both ways."""

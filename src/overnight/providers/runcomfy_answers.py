@@ -156,7 +156,9 @@ def _json_object(body: bytes) -> Mapping[str, Any] | None:
 
 def _code(value: object) -> str | None:
     """An error code as text; codes come as numbers and as strings, and 0 is none."""
-    if isinstance(value, bool) or not isinstance(value, int | str) or value in (0, "0", ""):
+    if value is None or isinstance(value, bool) or not isinstance(value, (int, str)):
+        return None
+    if value in (0, "0", ""):
         return None
     return plain(str(value), 40)
 

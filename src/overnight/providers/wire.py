@@ -8,7 +8,7 @@ proxy. Both say in the same two errors whether a request that failed may have ar
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -83,7 +83,7 @@ class Reply(NamedTuple):
 class Wire(Protocol):
     """Carries calls."""
 
-    async def call(self, ask: Ask) -> Reply:
+    def call(self, ask: Ask) -> Awaitable[Reply]:
         """The answer. Raises :class:`~overnight.providers.transport.NotSentError` only when not
         one byte of the request was handed to a connection; every other failure is a
         :class:`~overnight.providers.transport.MaybeSentError` and has the answer's status, if its
