@@ -91,6 +91,22 @@ def test_status_beside_a_worker_imports_no_more_than_it_takes_to_look_at_its_pro
     assert done.stdout.splitlines()[-1] == "LOADED 0 []"
 
 
+def test_work_with_nothing_to_do_says_so_before_anything_heavy_is_imported(
+    database: Database,
+) -> None:
+    fill(database)
+    assert entry.run(["cancel", "--batch", "night", "--yes", "--db", str(database)]) == Exit.DONE
+    not_to_read = [name for name in NOT_TO_READ if name != "overnight.engine"]
+    done = python(
+        "-c",
+        "import sys; from overnight.cli import main\n"
+        f"code = main.run({['work', '--db', str(database)]!r})\n"
+        f"print('LOADED', code, [m for m in {[*not_to_read, 'overnight.engine.worker']!r}"
+        " if m in sys.modules])",
+    )
+    assert done.stdout.splitlines()[-2:] == ["There is nothing left to do.", "LOADED 0 []"]
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert entry.run(["--version"]) == Exit.DONE
     assert capsys.readouterr().out == f"overnight {__version__}\n"

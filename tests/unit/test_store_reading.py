@@ -72,6 +72,7 @@ READS: dict[str, Callable[[Reader], object]] = {
     "none of these": lambda c: views.page(c, Filter(states=[State.UNKNOWN]), limit=5),
     "of a batch": lambda c: views.page(c, Filter([2], [State.FAILED]), limit=5),
     "suspect": lambda c: views.page(c, Filter(suspect=True), limit=5),
+    "why jobs failed": lambda c: list(failures.of_batches(c, [1, 2], 5)),
     "by id": lambda c: views.find(c, "7"),
     "by key": lambda c: views.find(c, "seed7", [1]),
     "by request": lambda c: views.find(c, "req-7"),

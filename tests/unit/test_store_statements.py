@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import bindparam, literal, select
 
-from overnight.store import dialect, holding, statements, statements_sqlite, views
+from overnight.store import dialect, failures, holding, statements, statements_sqlite, views
 from overnight.store.database import Database
 from overnight.store.driver import Reader
 from overnight.store.reading import reading, rows
@@ -33,7 +33,7 @@ def test_a_printed_text_is_the_statement_but_for_its_white_space(name: str) -> N
 
 
 def test_every_statement_is_asked_somewhere() -> None:
-    asked = "".join(inspect.getsource(module) for module in (views, holding))
+    asked = "".join(inspect.getsource(module) for module in (views, holding, failures))
     endings = [name for name in statements.STATEMENTS if not name.startswith(("ids_", "count_"))]
     assert [name for name in endings if f'"{name}"' not in asked] == []
 

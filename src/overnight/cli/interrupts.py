@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -28,6 +27,9 @@ def draining(
     Must be entered with a loop running. ``before_leaving`` puts the terminal right; nothing else
     needs to be: everything that matters is in the database already, at any moment.
     """
+    # Imported here: who only sets a signal's handler need not wait for it.
+    import asyncio
+
     loop = asyncio.get_running_loop()
     seen: list[signal.Signals] = []
 

@@ -119,17 +119,23 @@ def work(
     On a terminal it asks before anything new is submitted. Elsewhere it goes ahead: what is
     loaded was loaded to be worked on.
     """
-    from overnight.cli import session
+    from overnight.cli import summary
     from overnight.store import views
+    from overnight.store.reading import reading
+
+    output, suffix = Output(as_json=as_json), options.again(db)
+    again = f"{shlex.join(['overnight', 'work', *batches])}{suffix}"
+    interrupts.terminate_like_ctrl_c()
+    with reading(db) as connection:
+        scope = views.named_batches(connection, batches)
+        if not any(is_work(batch, go_on=go_on) for batch in scope):
+            # Said before anything is imported that work is done with: that takes a second.
+            return summary.tell(summary.end(connection, scope, None, again, suffix), output)
+    from overnight.cli import session
     from overnight.store.database import open_database
 
-    output = Output(as_json=as_json)
-    interrupts.terminate_like_ctrl_c()
     with open_database(db) as database:
-        with database.reading() as connection:
-            scope = views.named_batches(connection, batches)
-        again = f"{shlex.join(['overnight', 'work', *batches])}{options.again(db)}"
-        undertaking = Undertaking(database, scope, output, again, options.again(db), go_on=go_on)
+        undertaking = Undertaking(database, scope, output, again, suffix, go_on=go_on)
         ask = not yes and can_ask()
         return undertaking.carry_out(session.Terms(concurrency, wait_for_account), ask=ask)
 
@@ -155,14 +161,14 @@ class Undertaking:
 
         outcome: Outcome | None = None
         scope = self.scope
-        while any(self._is_work(batch) for batch in scope):
+        while any(is_work(batch, go_on=self.go_on) for batch in scope):
             unfinished = [batch for batch in scope if batch.unsettled]
             outcome = session.after(outcome, self._work(unfinished, terms, ask=ask))
             if outcome.report.ending is not Ending.DONE or outcome.report.broken:
                 break
             # A batch that had nothing to do when this began may have been given jobs since, by
             # somebody who was told that a worker is running.
-            scope = [batch for batch in self._now() if self._is_work(batch)]
+            scope = [batch for batch in self._now() if is_work(batch, go_on=self.go_on)]
             ask = False
         end = summary.read(self.database, self.scope, outcome, self.again, self.suffix)
         return summary.tell(end, self.output)
@@ -189,13 +195,6 @@ class Undertaking:
         admit = self._still(scope, bill.cost if ask else None)
         night = session.work(self.database, scope, account, self.output, terms, admit)
         return eventloop.run(night)
-
-    def _submits(self, batch: Batch) -> bool:
-        return bool(batch.states[State.PENDING]) and (self.go_on or batch.halted is None)
-
-    def _is_work(self, batch: Batch) -> bool:
-        """Whether there is anything to do: what a halted batch has submitted is brought home."""
-        return self._submits(batch) or batch.unsettled > batch.states[State.PENDING]
 
     def _announce(self, scope: Sequence[Batch], concurrency: int | None) -> Bill:
         """Say what is going to happen and what it will cost. Raises :class:`UserError` where a
@@ -268,6 +267,13 @@ class Undertaking:
                 released = decisions.go_on(connection, batch.id, now=time.time())
             if released:
                 self.output.note(f"{batch.name} goes on. It was halted: {batch.halted}.")
+
+
+def is_work(batch: Batch, *, go_on: bool) -> bool:
+    """Whether there is anything to do. What a halted batch has submitted is brought home; the rest
+    of it waits for the user's word (``go_on``)."""
+    submits = bool(batch.states[State.PENDING]) and (go_on or batch.halted is None)
+    return submits or batch.unsettled > batch.states[State.PENDING]
 
 
 def require_no_worker(database: Database) -> None:

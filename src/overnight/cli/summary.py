@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from overnight.cli.session import Outcome
     from overnight.engine.report import Ending
     from overnight.store.database import Database
+    from overnight.store.driver import Reader
     from overnight.store.failures import Failure
     from overnight.store.rows import Batch
 
@@ -95,13 +96,22 @@ def read(
     database: Database, scope: Sequence[Batch], outcome: Outcome | None, again: str, suffix: str
 ) -> End:
     """The end of a run on ``scope``, with the figures that the table has now."""
-    from overnight.store import failures, views
+    from overnight.store import views
 
     with database.reading() as connection:
         fresh = views.named_batches(connection, [batch.name for batch in scope])
-        fresh = views.with_suspects(connection, fresh)
-        failed = failures.of_batches(connection, [batch.id for batch in fresh], READ)
-        return End(fresh, outcome, reasons_of(failed), again, suffix)
+        return end(connection, fresh, outcome, again, suffix)
+
+
+def end(
+    connection: Reader, fresh: Sequence[Batch], outcome: Outcome | None, again: str, suffix: str
+) -> End:
+    """The end of a run on batches that have just been read over ``connection``."""
+    from overnight.store import failures, views
+
+    scope = views.with_suspects(connection, fresh)
+    failed = failures.of_batches(connection, [batch.id for batch in scope], READ)
+    return End(scope, outcome, reasons_of(failed), again, suffix)
 
 
 def reasons_of(failed: Iterable[Failure]) -> list[Reason]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, select
-
-from overnight.lifecycle import State
-from overnight.store.tables import artifacts, jobs
+from overnight.store.driver import Reader
+from overnight.store.reading import rows
 
 
 class Failure(NamedTuple):
@@ -21,37 +19,18 @@ class Failure(NamedTuple):
     urls: Sequence[str] = ()
 
 
-def of_batches(connection: Connection, batch_ids: Iterable[int], limit: int) -> Iterator[Failure]:
+def of_batches(connection: Reader, batch_ids: Iterable[int], limit: int) -> Iterator[Failure]:
     """The first ``limit`` failed jobs of these batches, batch by batch, by id. ``urls`` are those
     of the newest attempt, where the error names any."""
     left = limit
     for batch_id in batch_ids:
-        rows = connection.execute(_FAILED, {"of_batch": batch_id, "most": left}).all()
-        if not rows:
+        failed = rows(connection, "failed", batch=batch_id, most=left)
+        if not failed:
             continue
         urls: dict[int, list[str]] = {}
-        for job_id, url in connection.execute(_URLS, {"of_batch": batch_id, "last": rows[-1].id}):
+        last = failed[-1][0]
+        for job_id, url in rows(connection, "urls_of_failed", batch=batch_id, last=last):
             urls.setdefault(job_id, []).append(url)
-        yield from (Failure(*row, urls.get(row.id, ())) for row in rows)
-        left -= len(rows)
-
-
-_OF_BATCH = (jobs.c.batch_id == bindparam("of_batch"), jobs.c.state == State.FAILED.value)
-_FAILED = (
-    select(jobs.c.id, jobs.c.key, jobs.c.request_id, jobs.c.error)
-    .where(*_OF_BATCH)
-    .order_by(jobs.c.id)
-    .limit(bindparam("most"))
-)
-_URLS = (
-    select(artifacts.c.job_id, artifacts.c.url)
-    .join_from(jobs, artifacts)
-    .where(
-        *_OF_BATCH,
-        jobs.c.id <= bindparam("last"),
-        # The others' URLs can't be among their words.
-        jobs.c.error.contains("://"),
-        artifacts.c.attempt == jobs.c.attempt,
-    )
-    .order_by(jobs.c.id, artifacts.c.position)
-)
+        for job_id, key, request_id, error in failed:
+            yield Failure(job_id, key, request_id, error, urls.get(job_id, ()))
+        left -= len(failed)

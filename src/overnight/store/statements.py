@@ -177,6 +177,28 @@ _OF_JOBS: dict[str, Select[Any]] = {
     ),
 }
 
+# --- why jobs failed ------------------------------------------------------------------------------
+
+_HAS_FAILED = (jobs.c.batch_id == bindparam("batch"), jobs.c.state == _word(State.FAILED))
+
+_OF_FAILURES: dict[str, Select[Any]] = {
+    "failed": _first(
+        select(jobs.c.id, jobs.c.key, jobs.c.request_id, jobs.c.error)
+        .where(*_HAS_FAILED)
+        .order_by(jobs.c.id)
+    ),
+    # Only where the error names an address: the others' can't be among their words.
+    "urls_of_failed": select(artifacts.c.job_id, artifacts.c.url)
+    .join_from(jobs, artifacts)
+    .where(
+        *_HAS_FAILED,
+        jobs.c.id <= bindparam("last"),
+        func.instr(jobs.c.error, constant("'://'")) > _NOTHING,
+        artifacts.c.attempt == jobs.c.attempt,
+    )
+    .order_by(jobs.c.id, artifacts.c.position),
+}
+
 # --- one job, and the worker ----------------------------------------------------------------------
 
 _OF_ONE: dict[str, Select[Any]] = {
@@ -204,7 +226,7 @@ _OF_ONE: dict[str, Select[Any]] = {
     ),
 }
 
-STATEMENTS: Mapping[str, Select[Any]] = _OF_BATCHES | _OF_WHICH | _OF_JOBS | _OF_ONE
+STATEMENTS: Mapping[str, Select[Any]] = _OF_BATCHES | _OF_WHICH | _OF_JOBS | _OF_FAILURES | _OF_ONE
 """Every statement by its name."""
 
 # --- the print ------------------------------------------------------------------------------------

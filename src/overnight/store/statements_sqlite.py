@@ -122,6 +122,15 @@ listed) AND jobs.request_id = :reference LIMIT 2 OFFSET 0
 SELECT jobs.id FROM jobs WHERE jobs.batch_id IN (SELECT listed.value FROM json_each(:batches) AS
 listed) AND jobs.fingerprint >= :reference AND jobs.fingerprint < :behind LIMIT 2 OFFSET 0
 """,
+    "failed": """
+SELECT jobs.id, jobs."key", jobs.request_id, jobs.error FROM jobs WHERE jobs.batch_id = :batch AND
+jobs.state = 'failed' ORDER BY jobs.id LIMIT :most OFFSET 0
+""",
+    "urls_of_failed": """
+SELECT artifacts.job_id, artifacts.url FROM jobs JOIN artifacts ON jobs.id = artifacts.job_id WHERE
+jobs.batch_id = :batch AND jobs.state = 'failed' AND jobs.id <= :last AND instr(jobs.error, '://') >
+0 AND artifacts.attempt = jobs.attempt ORDER BY jobs.id, artifacts.position
+""",
     "attempts": """
 SELECT attempts.number, attempts.request_id, attempts.intent_at, attempts.accepted_at,
 attempts.running_at, attempts.finished_at, attempts.ended_at, attempts.outcome, attempts.error,
