@@ -4,8 +4,10 @@
 
 Both fetch the same files, so many at once, into a new folder. overnight's ``Downloader`` hashes
 every byte, checks that the file is what its name says and is whole, makes it durable (fsync of the
-file and its folder) and only then gives it its name; ``curl --parallel`` does none of that.
-Small files are measured too, because there a file costs more than its bytes.
+file and its folder) and only then gives it its name; ``curl --parallel`` does none of that. So curl
+is measured once more with what comes nearest to it by hand: the files' ``sha256sum`` and their
+``sync``, side by side. Small files are measured too, because there a file costs more than its
+bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import asyncio
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -67,8 +70,8 @@ async def fetch(origin: str, files: int, size: int, at_once: int, folder: Path) 
     return figures
 
 
-def curl(origin: str, files: int, size: int, at_once: int) -> Figures:
-    """All files through one curl."""
+def curl(origin: str, files: int, size: int, at_once: int, *, kept: bool = False) -> Figures:
+    """All files through one curl; ``kept`` has them hashed and flushed afterwards."""
     with tempfile.TemporaryDirectory(prefix="bench-curl-") as folder:
         wanted = [
             part
@@ -78,10 +81,23 @@ def curl(origin: str, files: int, size: int, at_once: int) -> Figures:
         command = ["curl", "--silent", "--fail", "--parallel", "--parallel-max", str(at_once)]
         watch = Stopwatch()
         subprocess.run([*command, *wanted], check=True)  # noqa: S603 - our own arguments
+        if kept:
+            hash_and_flush([Path(folder) / name for name in names(files)])
         figures = throughput(files, size, watch)
         if any((Path(folder) / name).stat().st_size != size for name in names(files)):
             raise RuntimeError("curl left files that are not whole")
     return figures
+
+
+def hash_and_flush(files: Sequence[Path]) -> None:
+    """What ``sha256sum`` and ``sync`` do, both at once."""
+    both = [
+        subprocess.Popen([command, *files], stdout=subprocess.DEVNULL)  # noqa: S603 - the same
+        for command in ("sha256sum", "sync")
+    ]
+    codes = [each.wait() for each in both]
+    if any(codes):
+        raise RuntimeError("the files could not be hashed and flushed")
 
 
 def measure(asked: argparse.Namespace) -> Report:
@@ -93,17 +109,20 @@ def measure(asked: argparse.Namespace) -> Report:
         what = f"{files} files of {size / 1e6:.3g} MB"
         with loopback.running(file_bytes=size) as server:
             given = (server.origin, files, size, asked.at_once)
-            both = {
+            contenders = {
                 f"overnight, {what}": partial(child, "bench.downloads", "--fetch", *given),
                 f"curl, {what}": partial(curl, *given),
+                f"curl, sha256sum, sync, {what}": partial(curl, *given, kept=True),
             }
-            taken = alternate(both, asked.rounds, tell)
+            taken = alternate(contenders, asked.rounds, tell)
         report.taken |= taken
         share = ratio(taken, f"overnight, {what}", f"curl, {what}", "MB/s")
         if size == large:
             report.aims.append(Aim(f"overnight to curl, {what}", share, least=0.8))
         else:
             report.notes.append(f"overnight to curl, {what}: {share:.3g}")
+        hand = ratio(taken, f"overnight, {what}", f"curl, sha256sum, sync, {what}", "MB/s")
+        report.notes.append(f"overnight to curl, sha256sum and sync, {what}: {hand:.3g}")
     return report
 
 

@@ -31,9 +31,6 @@ COLUMNS = (
 )
 """What a :class:`Job` is read from, in its order."""
 
-_NAMES = tuple(column.name for column in COLUMNS)
-_NUMBERS = ("attempt", "tries", "deferrals", "fence", "updated_at")
-
 
 class Job(NamedTuple):
     """``attempt`` and ``fence`` are the guard of every write; ``inputs`` are as sent.
@@ -66,12 +63,14 @@ class Job(NamedTuple):
     @classmethod
     def from_row(cls, row: Sequence[Any], *, submit_key: str = "") -> Job:
         """A job from a row that holds :data:`COLUMNS`."""
-        values = dict(zip(_NAMES, row, strict=True))
-        with readable(f"job {values['id']}"):
-            values["inputs"] = json.loads(values["inputs"])
-            values["state"] = State(values["state"])
-            values["delivered"] = bool(values["delivered"])
-            values["cancel_requested"] = bool(values["cancel_requested"])
-            for name in _NUMBERS:
-                float(values[name])
-        return cls(**values, submit_key=submit_key)
+        job = cls(*row)
+        inputs: Any = job.inputs
+        with readable(f"job {job.id}"):
+            sum((job.attempt, job.tries, job.deferrals, job.fence, job.updated_at))  # numbers all
+            return job._replace(
+                inputs=json.loads(inputs),
+                state=State(job.state),
+                delivered=bool(job.delivered),
+                cancel_requested=bool(job.cancel_requested),
+                submit_key=submit_key,
+            )
