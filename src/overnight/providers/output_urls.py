@@ -53,18 +53,20 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
 def _is_file_url(text: str, plain_http_hosts: frozenset[str]) -> bool:
     if len(text) > _LONGEST_URL:
         return False
-    if (usual := _USUAL.fullmatch(text)) is not None:
-        scheme, host = usual.groups()
-        return scheme == "https" or host in plain_http_hosts
+    usual = _USUAL.fullmatch(text)
+    scheme, host = usual.groups() if usual else _unusual(text)
+    return bool(host) and (scheme == "https" or host in plain_http_hosts)
+
+
+def _unusual(text: str) -> tuple[str, str]:
+    """Scheme and host of a URL of another form; no host where it is none to be fetched."""
     if not text.lower().startswith(("https://", "http://")):
-        return False
+        return "", ""
     if not text.isprintable() or " " in text:  # no other space counts as printable
-        return False
+        return "", ""
     try:
         url = urlsplit(text)
-        name, _ = url.hostname, url.port
+        host, _ = url.hostname, url.port
     except ValueError:
-        return False
-    if not name or url.username is not None:
-        return False
-    return url.scheme == "https" or name in plain_http_hosts
+        return "", ""
+    return url.scheme, "" if url.username is not None or host is None else host
