@@ -99,9 +99,10 @@ class Ours(Policy):
         self._sights: dict[int, Sight] = {}
 
     def wait(self, job: Job, now: float) -> float:
-        return self._foresight.wait(
+        when = self._foresight.when(
             MODEL, job.inputs, self._sight(job), now=now, pace=self._pace, rng=self._rng
         )
+        return when.alone
 
     def seen(self, job: Job, position: int | None, asked: float) -> None:
         if position is None:

@@ -1,8 +1,12 @@
 """What a run knows of its jobs' times when it begins, and what it learns from answers."""
 
+import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from random import Random
-from typing import cast
+from typing import Any, TypeVar, cast
+
+import pytest
 
 from overnight.engine.asking import Asking
 from overnight.engine.pacing import Pace
@@ -12,30 +16,15 @@ from overnight.lifecycle import State
 from overnight.providers import base
 from overnight.store.durations import Past
 from overnight.store.job import Job
+from tests.simulation.loop import VirtualLoop
+from tests.unit.engine_crowd import JOB, Waiting
 
-JOB = Job(
-    id=7,
-    batch_id=1,
-    key="k",
-    fingerprint="f",
-    provider="runcomfy",
-    model="a/model",
-    inputs={"steps": 20},
-    state=State.QUEUED,
-    attempt=1,
-    tries=1,
-    deferrals=0,
-    fence=1,
-    request_id="r",
-    delivered=False,
-    cancel_requested=False,
-    updated_at=1000.0,
-)
+T = TypeVar("T")
 
 
 @dataclass
 class Shared:
-    """What of a run the asking needs: a clock, naps that are only noted, and a past."""
+    """What of a run the asking needs: a clock, waits that are only noted, and a past."""
 
     past: list[Past]
     at: float = 1000.0
@@ -45,13 +34,20 @@ class Shared:
     def __post_init__(self) -> None:
         self.pace, self.rng = Pace(), Random(1)
         self.naps: list[float] = []
+        self.turns = 0
+        """Naps after which a poll had to wait for its turn besides."""
 
     def now(self) -> float:
         return self.at
 
-    async def nap(self, job_id: int, seconds: float) -> None:
+    async def nap(self, job_id: int, seconds: float) -> bool:
         assert job_id == JOB.id or self.anyone
         self.naps.append(seconds)
+        return False
+
+    async def rest(self, _job_id: int, _turn: asyncio.Future[bool]) -> bool:
+        self.turns += 1
+        return False
 
     async def record(self, _operation: object) -> list[Past]:
         return self.past
@@ -69,6 +65,14 @@ async def first_wait(asking: Asking, shared: Shared, job: Job = JOB) -> float:
     return wait
 
 
+def play_in_virtual_time(coroutine: Coroutine[Any, Any, T]) -> T:
+    loop = VirtualLoop()
+    try:
+        return loop.run(coroutine)
+    finally:
+        loop.close()
+
+
 async def test_what_earlier_runs_saw_says_when_the_first_poll_is_due() -> None:
     waits = []
     for seconds in (10.0, 100.0, 1000.0):
@@ -84,11 +88,11 @@ async def test_jobs_taken_up_are_asked_about_at_once_however_little_room_there_i
     shared.pace = Pace(per_second=0.01)
     asking.take_up([JOB], {})
     assert await first_wait(asking, shared) == Pace().shortest
+    assert not shared.turns
     asking.heard(JOB, base.Running(), 1001.0)
     shared.at = 1001.0
-    shared.naps.clear()
     await asking.until_next(JOB, Polls())
-    assert shared.naps[0] > 10.0, "from then on it is one of many"
+    assert shared.turns, "from then on it is one of many"
 
 
 async def test_a_job_taken_up_is_as_old_as_its_submit() -> None:
@@ -148,17 +152,34 @@ async def test_more_polls_than_the_rate_wait_for_their_turn() -> None:
     shared.pace = Pace(per_second=0.001)
     for _ in range(4):
         await asking.until_next(JOB, Polls())
-    turns = [nap for nap in shared.naps if nap > 2 * Pace().longest]
-    assert len(turns) == 3
-    assert turns == sorted(turns)
+    assert shared.turns == 3
 
 
-async def test_jobs_that_are_being_brought_home_slow_no_polls_down() -> None:
+def test_a_job_that_is_roused_is_the_next_of_all_that_wait() -> None:
+    async def play() -> list[int]:
+        run, went = Waiting(Pace(per_second=1.0), Random(1)), list[int]()
+        asking, tired = Asking(cast(Run, run)), Polls()
+        tired.saw(base.NoAnswer("x", retry_after=1000.0))
+
+        async def ask(number: int, polls: Polls) -> None:
+            await asking.until_next(JOB._replace(id=number), polls)
+            went.append(number)
+
+        asks = [ask(0, tired), *(ask(number, Polls()) for number in range(1, 20))]
+        tasks = [asyncio.create_task(each) for each in asks]
+        await asyncio.sleep(5.0)
+        before = len(went)
+        run.rouse(0)
+        await asyncio.gather(*tasks)
+        return went[before:]
+
+    assert play_in_virtual_time(play())[0] == 0
+
+
+async def test_jobs_that_are_being_brought_home_are_no_crowd() -> None:
     asking, shared = scene(*[100.0, 101.0, 99.0] * 10)
     await asking.remember()
-    shared.pace, shared.anyone = Pace(per_second=1.0), True
-    alone = await first_wait(asking, shared)
-    asking.forget(JOB.id)
+    shared.anyone = True
     for job_id in range(100, 300):
         home = JOB._replace(id=job_id)
         asking.take_up([home], {})
@@ -166,10 +187,7 @@ async def test_jobs_that_are_being_brought_home_slow_no_polls_down() -> None:
         shared.at = 1100.0
         await asking.until_next(home, Polls())
         asking.heard(home, base.Finished(), 1101.0)
-    shared.at, shared.rng = 1000.0, Random(1)
-    shared.naps.clear()
-    await asking.until_next(JOB, Polls())
-    assert shared.naps[0] < 1.5 * alone
+    assert asking._foresight.rate == pytest.approx(0.0, abs=1e-6)
 
 
 def test_a_job_that_was_never_waited_for_is_forgotten_without_a_word() -> None:

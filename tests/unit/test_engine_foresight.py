@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from overnight.engine.foresight import Foresight
+from overnight.engine.foresight import SURE, Foresight, When
 from overnight.engine.pacing import Pace
 from overnight.engine.sight import Line, Sight
 
@@ -21,8 +21,12 @@ def told(seconds: float, jobs: int = 60, spread: float = 0.1) -> Foresight:
     return foresight
 
 
-def wait(foresight: Foresight, sight: Sight, now: float, pace: Pace | None = None) -> float:
-    return foresight.wait(MODEL, {}, sight, now=now, pace=pace or Pace(), rng=Random(2))
+def when(foresight: Foresight, sight: Sight, now: float, pace: Pace | None = None) -> When:
+    return foresight.when(MODEL, {}, sight, now=now, pace=pace or Pace(), rng=Random(2))
+
+
+def wait(foresight: Foresight, sight: Sight, now: float) -> float:
+    return when(foresight, sight, now).alone
 
 
 def test_a_job_left_by_another_worker_is_asked_about_at_once_when_it_may_be_done() -> None:
@@ -46,18 +50,45 @@ def test_a_clock_that_jumps_back_or_on_only_moves_polls_within_bounds() -> None:
         assert pace.shortest <= wait(foresight, Sight(1000.0, 1000.0), now) <= pace.longest
 
 
-def test_jobs_in_a_crowd_together_ask_for_no_more_than_the_rate() -> None:
-    foresight, pace = told(60.0), Pace(per_second=50.0)
-    sights = [Sight(0.0, 0.0) for _ in range(1000)]
-    for age in (55.0, 55.1, 55.2):
-        waits = []
-        for sight in sights:
-            foresight.seen_running(MODEL, sight, age)
-            waits.append(wait(foresight, sight, age, pace))
-    assert 25.0 < sum(1 / each for each in waits) < 100.0 < foresight.rate / 10
+def at_age(foresight: Foresight, age: float, pace: Pace, jobs: int = 1000) -> list[Sight]:
+    """``jobs`` jobs that began together and are seen running at ``age``."""
+    sights = [Sight(0.0, 0.0) for _ in range(jobs)]
     for sight in sights:
+        foresight.seen_running(MODEL, sight, age)
+        when(foresight, sight, age, pace)
+    return sights
+
+
+def test_a_crowd_puts_polls_off_only_among_themselves() -> None:
+    foresight, pace, one = told(60.0, jobs=SURE), Pace(per_second=50.0), Sight(0.0, 0.0)
+    foresight.seen_running(MODEL, one, 50.0)
+    alone, in_crowd = when(foresight, one, 50.0, pace)
+    assert in_crowd == alone
+    others = at_age(foresight, 50.0, pace)
+    assert when(foresight, one, 50.0, pace).alone == alone
+    assert when(foresight, one, 50.0, pace).in_crowd > 2 * alone
+    for sight in others:
         foresight.forget(sight)
+    assert when(foresight, one, 50.0, pace).in_crowd == alone
+    foresight.forget(one)
     assert foresight.rate == pytest.approx(0.0, abs=1e-6)
+
+
+def test_while_little_is_known_of_a_model_no_poll_is_put_off() -> None:
+    foresight, pace = told(60.0, jobs=SURE - 1), Pace(per_second=50.0)
+    [one, *_] = at_age(foresight, 50.0, pace)
+    assert foresight.rate > 2 * pace.per_second
+    alone, in_crowd = when(foresight, one, 50.0, pace)
+    assert in_crowd == alone
+
+
+def test_a_crowd_is_as_large_when_its_jobs_begin_as_when_they_end() -> None:
+    pace, rates = Pace(per_second=50.0), []
+    for age in (1.0, 30.0, 60.0, 80.0):
+        foresight = told(60.0)
+        at_age(foresight, age, pace)
+        rates.append(foresight.rate)
+    assert min(rates) == pytest.approx(max(rates))
 
 
 def test_jobs_done_in_an_instant_cost_next_to_nothing_to_learn_from() -> None:

@@ -1,4 +1,4 @@
-"""When the next poll is due: the law, its bounds, and the turns of all jobs together."""
+"""When the next poll is due: the law and its bounds."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from overnight.engine.curve import curve, hazard
 from overnight.engine.durations import Outlook
-from overnight.engine.pacing import BURST, Pace, Turns
+from overnight.engine.pacing import Pace
 
 PLAIN = Pace(shortest=0.0, longest=math.inf)
 SPREADS = st.floats(0.02, 2.0)
@@ -84,6 +84,19 @@ def test_a_crowd_makes_every_wait_longer(outlook: Outlook, age: float, crowd: fl
     assert PLAIN.interval(outlook, age, Even(), crowd=crowd) >= alone
 
 
+@given(st.floats(1.0, 1e4), st.floats(0.05, 0.5))
+def test_what_a_job_usually_asks_for_is_the_mean_until_it_is_likely_to_be_done(
+    median: float, spread: float
+) -> None:
+    outlook = Outlook(median, spread, 0.01, median)
+    until = len(list(polls(PLAIN, outlook, median)))
+    assert abs(median / PLAIN.usual(outlook) - until) < 0.1 * until + 1
+
+
+def test_a_job_is_asked_about_once_in_its_time_however_cheap_it_is_to_be_late() -> None:
+    assert PLAIN.usual(Outlook(median=1.0, spread=0.1, strays=0.01, typical=1e9)) == 1.0
+
+
 @given(st.floats(1.0, 1e4), SPREADS)
 def test_the_times_of_polls_grow_with_the_times_of_jobs(median: float, spread: float) -> None:
     one = Outlook(1.0, spread, 0.01, 1.0)
@@ -118,24 +131,3 @@ def test_a_call_without_answer_is_repeated_within_bounds(
     pace = Pace()
     wait = pace.next_try(failures, Random(seed), retry_after)
     assert 0 < wait - (retry_after or 0.0) <= pace.longest_without_answer + 1e-6
-
-
-@given(st.lists(st.floats(0.0, 2.0), min_size=1, max_size=300), st.sampled_from((1.0, 10.0, 500.0)))
-def test_no_stretch_of_time_has_more_polls_than_the_rate_and_one_burst(
-    gaps: list[float], per_second: float
-) -> None:
-    turns, now, at = Turns(), 0.0, []
-    for gap in gaps:
-        now += gap
-        at.append(now + turns.reserve(now, per_second))
-    assert at == sorted(at)
-    for first, one in enumerate(at):
-        for last, other in enumerate(at[first:], first):
-            assert last - first <= (other - one + BURST) * per_second + 1e-6
-
-
-def test_a_few_polls_never_wait_for_a_turn() -> None:
-    turns = Turns()
-    assert [turns.reserve(5.0, 10.0) for _ in range(10)] == [0.0] * 10
-    assert turns.reserve(5.0, 10.0) == pytest.approx(0.1)
-    assert turns.reserve(100.0, 10.0) == 0.0

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from overnight.engine.durations import NEWEST
-from overnight.engine.foresight import Foresight
-from overnight.engine.pacing import Turns
+from overnight.engine.foresight import Foresight, When
 from overnight.engine.polls import Polls
 from overnight.engine.run import Run
 from overnight.engine.sight import Sight
+from overnight.engine.turns import Turns
 from overnight.lifecycle import State
 from overnight.providers import base
 from overnight.store import durations
@@ -52,18 +52,24 @@ class Asking:
 
     async def until_next(self, job: Job, polls: Polls) -> None:
         """Wait until ``job`` is to be asked about, or is roused."""
+        run, clock = self._run, asyncio.get_running_loop().time
+        when = self._when(job, polls)
+        due = clock() + when.in_crowd
+        if await run.nap(job.id, when.alone):
+            due = clock()
+        turn = self._turns.take(due, run.pace.per_second)
+        if not turn.done():
+            await run.rest(job.id, turn)
+
+    def _when(self, job: Job, polls: Polls) -> When:
         run = self._run
         if polls.failures:
             wait = run.pace.next_try(polls.failures - 1, run.rng, polls.retry_after)
-        else:
-            sight = self._sights.setdefault(job.id, Sight(job.updated_at, job.updated_at))
-            wait = self._foresight.wait(
-                job.model, job.inputs, sight, now=run.now(), pace=run.pace, rng=run.rng
-            )
-        await run.nap(job.id, wait)
-        turn = self._turns.reserve(asyncio.get_running_loop().time(), run.pace.per_second)
-        if turn > 0:
-            await run.nap(job.id, turn)
+            return When(wait, wait)
+        sight = self._sights.setdefault(job.id, Sight(job.updated_at, job.updated_at))
+        return self._foresight.when(
+            job.model, job.inputs, sight, now=run.now(), pace=run.pace, rng=run.rng
+        )
 
     def heard(self, job: Job, outcome: base.StatusOutcome, asked: float) -> None:
         """Learn from the answer to a poll that was sent at ``asked``."""

@@ -34,9 +34,13 @@ class Curve:
     places: Sequence[float]
     sums: Sequence[float]
 
+    def until(self, place: float) -> float:
+        """The integral up to ``place``."""
+        return _between(self.places, self.sums, place)
+
     def after(self, place: float, step: float) -> float:
         """The place at which the integral has grown by ``step``; infinity where it never does."""
-        wanted = _between(self.places, self.sums, place) + step
+        wanted = self.until(place) + step
         if wanted >= self.sums[-1]:
             return math.inf
         return _between(self.sums, self.places, wanted)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from overnight.engine.curve import ASTRAY
 from overnight.engine.durations import Durations, Outlook
@@ -25,6 +25,19 @@ FIRST_GLANCE = 0.05
 OFTEN = 0.05
 """Seconds between two jobs of a model that are learnt from: a thousand a second say no more than
 twenty do."""
+SURE = 400
+"""Jobs of a model that must be known before its polls are put off for the crowd's sake. Of jobs
+that began together the shortest end first, and by those alone all others are long overdue."""
+
+
+class When(NamedTuple):
+    """Seconds until a job is to be asked about next."""
+
+    alone: float
+    """If there were no other jobs; not before."""
+    in_crowd: float
+    """At the price that polls have among all jobs there are. Where not all can be made that are
+    wanted, those that are due first by this go first."""
 
 
 @dataclass(slots=True)
@@ -32,7 +45,9 @@ class Foresight:
     """Inputs are raw names with JSON values; times are the clock's seconds."""
 
     rate: float = 0.0
-    """Polls a second that all jobs in sight together would ask for."""
+    """Polls a second that all jobs in sight together would ask for: the mean of their time, not of
+    the moment. Jobs that began together all want little at first and much when they may end, and
+    a price that changed with that would put those that are asked about at the end last of all."""
     _durations: dict[str, Durations] = field(default_factory=dict)
     _lines: dict[str, Line] = field(default_factory=dict)
     _learnt: dict[str, float] = field(default_factory=dict)
@@ -46,7 +61,7 @@ class Foresight:
         """What is known of the queue before a model's slots."""
         return self._lines.setdefault(model, Line())
 
-    def wait(
+    def when(
         self,
         model: str,
         inputs: Mapping[str, Any],
@@ -55,23 +70,30 @@ class Foresight:
         now: float,
         pace: Pace,
         rng: Random,
-    ) -> float:
-        """Seconds from ``now`` until the job of ``sight`` is asked about next."""
+    ) -> When:
+        """When, from ``now``, the job of ``sight`` is asked about next."""
         if pace.longest <= 0:
-            return 0.0
+            return When(0.0, 0.0)
         if sight.strange:
-            return pace.shortest
+            return When(pace.shortest, pace.shortest)
         start = self.line(model).start(sight)
         outlook = _with_doubt(self.of(model).outlook(inputs), start)
         age = sight.alive - start.at
         interval = pace.interval(outlook, age, rng)
-        self._wants(sight, 1 / interval if interval else 0.0)
-        if (crowd := self.rate / pace.per_second) > 1:
-            interval = pace.interval(outlook, age, rng, crowd=crowd)
-        wait = sight.alive + interval - now
+        usual = interval if age < 0 else pace.usual(outlook)
+        self._wants(sight, 1 / usual if usual else 0.0)
+        crowded = interval
+        if (crowd := self._crowd(model, pace)) > 1:
+            crowded = pace.interval(outlook, age, rng, crowd=crowd)
+        latest = math.inf
         if sight.running is None and start.at > now:
-            wait = min(wait, self._glance(start, sight, now))
-        return pace.within(wait)
+            latest = self._glance(start, sight, now)
+        alone, in_crowd = (min(sight.alive + each - now, latest) for each in (interval, crowded))
+        return When(pace.within(alone), pace.within(in_crowd))
+
+    def _crowd(self, model: str, pace: Pace) -> float:
+        """By how much all jobs together would ask too often, as far as that says anything."""
+        return self.rate / pace.per_second if self.of(model).known >= SURE else 1.0
 
     def forget(self, sight: Sight) -> None:
         """The job of ``sight`` is not polled any more."""

@@ -15,9 +15,6 @@ from random import Random
 from overnight.engine.curve import curve
 from overnight.engine.durations import Outlook
 
-BURST = 1.0
-"""Seconds whose polls may all go at one instant; only what is more than that has to queue."""
-
 SOONEST = 1e-6
 """The share of its time at which a job that has just begun, or has yet to begin, is taken to be."""
 
@@ -40,8 +37,9 @@ class Pace:
         negative age is of a job that is expected to begin only then.
 
         ``crowd`` is by how much all jobs together would ask too often: polls cost its square then,
-        which makes every interval that much longer. A tenth of jitter keeps jobs that were
-        accepted together from being polled together.
+        which makes every interval that much longer. That says whose turn comes first
+        (``turns.py``), and keeps nobody waiting while there is room. A tenth of jitter keeps jobs
+        that were accepted together from being polled together.
         """
         jitter = rng.uniform(0.9, 1.1)
         # Who is older than a typical job is one of the long ones, and may be noticed later.
@@ -52,6 +50,13 @@ class Pace:
         wait = outlook.median * math.exp(due) - age if due < math.inf else math.inf
         return self.within(wait, jitter)
 
+    def usual(self, outlook: Outlook) -> float:
+        """Seconds from one poll of such a job to the next, if it is alone: the mean from its
+        beginning until half of such jobs are done."""
+        step = math.sqrt(2 * self.price * outlook.typical / outlook.median)
+        polls = curve(outlook.spread, outlook.strays).until(0.0) / step
+        return self.within(outlook.median / max(polls, 1.0))
+
     def within(self, wait: float, jitter: float = 1.0) -> float:
         """``wait``, but no shorter and no longer than is allowed."""
         return min(max(wait, self.shortest * jitter), self.longest * jitter)
@@ -60,18 +65,3 @@ class Pace:
         """Seconds until a free call that had no answer ``failures`` times in a row is repeated."""
         ceiling = min(self.longest_without_answer, self.first_try * 2.0 ** min(failures, 60))
         return max(retry_after or 0.0, 0.0) + rng.uniform(ceiling / 2, ceiling)
-
-
-@dataclass(slots=True)
-class Turns:
-    """Keeps all polls together below a rate, whatever each job wants. Whoever asks first goes
-    first, so nobody waits for more than one poll of every other job."""
-
-    _free: float = -math.inf
-
-    def reserve(self, now: float, per_second: float) -> float:
-        """Take the next turn; returns how many seconds to wait until it comes. ``now`` is of a
-        clock that never goes back."""
-        apart = 1 / per_second
-        self._free = max(self._free, now - max(BURST, apart)) + apart
-        return max(self._free - now, 0.0)

@@ -93,7 +93,7 @@ class Run:
     """Unknown jobs that the provider was asked about in vain, each with its batch."""
     to_cancel: set[int] = field(default_factory=set)
     """Jobs that the user wants cancelled at the provider."""
-    _naps: dict[int, asyncio.Future[None]] = field(default_factory=dict)
+    _naps: dict[int, asyncio.Future[bool]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
 
     # --- the lease ----------------------------------------------------------------------------
@@ -233,22 +233,28 @@ class Run:
 
     # --- waiting ------------------------------------------------------------------------------
 
-    async def nap(self, job_id: int, seconds: float) -> None:
-        """Wait, or be woken earlier by :meth:`rouse`."""
+    async def nap(self, job_id: int, seconds: float) -> bool:
+        """Wait, or be woken earlier by :meth:`rouse`; returns whether it was so."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        alarm = loop.call_later(seconds, _ring, future)
-        self._naps[job_id] = future
+        future: asyncio.Future[bool] = loop.create_future()
+        alarm = loop.call_later(seconds, _ring, future, False)
         try:
-            await future
+            return await self.rest(job_id, future)
         finally:
             alarm.cancel()
+
+    async def rest(self, job_id: int, future: asyncio.Future[bool]) -> bool:
+        """Wait for ``future``, which :meth:`rouse` may make True earlier; returns its result."""
+        self._naps[job_id] = future
+        try:
+            return await future
+        finally:
             self._naps.pop(job_id, None)
 
     def rouse(self, job_id: int) -> None:
         """End a job's nap, if it takes one."""
         if (future := self._naps.get(job_id)) is not None:
-            _ring(future)
+            _ring(future, True)
 
     # --- what people are told -----------------------------------------------------------------
 
@@ -300,6 +306,6 @@ DEFAULT_DOWNLOADS = 4
 """Files fetched at once, where the manifest does not say."""
 
 
-def _ring(future: asyncio.Future[None]) -> None:
+def _ring(future: asyncio.Future[bool], roused: bool) -> None:
     if not future.done():
-        future.set_result(None)
+        future.set_result(roused)

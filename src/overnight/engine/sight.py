@@ -32,7 +32,7 @@ class Sight:
     strange: bool = False
     """Another worker left the job, and it was not asked about since."""
     rate: float = 0.0
-    """Polls a second that this job alone would ask for, as things stand."""
+    """Polls a second that this job would ask for if it were alone, on average."""
 
 
 @dataclass(frozen=True, slots=True)
