@@ -7,7 +7,15 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	>/dev/null 2>&1 && { echo $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# pip would write bytecode on one core only, and also of what nobody imports: that takes nearly as
+# long as all else that it does. What can't be compiled is left to whoever imports it.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	--constraint constraints.txt
+BYTECODE := $(BIN)/python -m compileall -qq -j 0 -x '/(tests|pip)/' $(VENV)/lib || true
+
+# Images of CI machines like to switch bytecode off; hundreds of short processes would each compile
+# overnight anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format lock clean simulate mutate crash bench bench-peers figures page
@@ -91,11 +99,13 @@ $(BIN)/python:
 $(VENV)/demo.done: $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing overnight and what the demo needs ..."
 	@$(PIP) --editable '.[demo]'
+	@$(BYTECODE)
 	@touch $@
 
 $(VENV)/dev.done: $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing overnight and what its tests need ..."
 	@$(PIP) --editable '.[demo,dev]'
+	@$(BYTECODE)
 	@touch $@ $(VENV)/demo.done
 
 $(PEERS)/done: bench/peers/requirements.txt constraints.txt $(BIN)/python
