@@ -14,8 +14,8 @@ from tests.simulation.table import Table
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "1000"))
 FIRST = int(os.environ.get("SIMULATION_FROM", "0"))
-CHUNK = 20
-"""Seeds in one test, so that the test processes share the work evenly."""
+CHUNK = 5
+"""Seeds in one test. Few: at the end one test process waits for the other's last tests."""
 
 
 @pytest.mark.parametrize("first", range(FIRST, FIRST + SEEDS, CHUNK))
