@@ -18,7 +18,7 @@ BYTECODE := $(BIN)/python -m compileall -qq -j 0 -x '/(tests|pip)/' $(VENV)/lib 
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock clean simulate mutate crash bench bench-peers figures page
+.PHONY: help demo test check style types format lock clean simulate mutate crash bench bench-peers figures page
 
 help: ## What can be made here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -26,14 +26,22 @@ help: ## What can be made here
 demo: $(VENV)/demo.done ## Run the example manifest against the bundled emulator: no account, no cost
 	@$(BIN)/overnight demo
 
-test: check ## Run every check and the whole test suite
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+# The type checker runs on one core, so it runs beside the tests; what it found is shown after them.
+TYPES := $(VENV)/types.txt
+test: style ## Run every check and the whole test suite
+	@$(MAKE) --no-print-directory types >$(TYPES) 2>&1 & types=$$!; \
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS); tested=$$?; \
+	wait $$types; typed=$$?; cat $(TYPES); exit $$((tested ? tested : typed))
 
-check: $(VENV)/dev.done ## Run the linters, the type checker and the import contract
+check: style types ## Run the linters, the type checker and the import contract
+
+style: $(VENV)/dev.done
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+types: $(VENV)/dev.done
+	@$(BIN)/mypy
 
 SEEDS ?= 1000
 FROM ?= 0
