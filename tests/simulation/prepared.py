@@ -114,6 +114,17 @@ class Prepared:
             self._connection.execute(statement, parameters)
             raise
 
+    def exec_driver_sql(self, text: str, parameters: Any = None) -> Any:
+        """A text that is the driver's already. Reads are handed over as the store does it itself
+        where it goes without SQLAlchemy (:class:`overnight.store.reading.Reading`)."""
+        if not isinstance(parameters, Mapping):
+            return self._connection.exec_driver_sql(text, parameters)
+        try:
+            return self._raw.execute(text, parameters)
+        except sqlite3.Error:
+            self._connection.exec_driver_sql(text, parameters)
+            raise
+
     def scalars(self, statement: Any, parameters: Parameters = None) -> list[Any]:
         return [row[0] for row in self.execute(statement, parameters)]
 
