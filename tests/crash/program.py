@@ -9,6 +9,7 @@ loaded in the process that is about to become it.
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import runpy
@@ -29,9 +30,13 @@ KILLED = -signal.SIGKILL
 """The exit code of a process that was killed."""
 
 _LIBRARIES = [
-    *("aiohttp", "alembic.command", "apscheduler.schedulers.asyncio", "click", "httpx"),
-    *("jinja2.sandbox", "jsonschema_rs", "psutil", "pydantic", "pytest", "rich.live"),
-    *("sqlalchemy.dialects.sqlite", "yaml"),
+    *("aiohttp", "alembic.command", "apscheduler.executors.asyncio"),
+    *("apscheduler.schedulers.asyncio", "apscheduler.triggers.interval", "click", "httptools"),
+    *("httpx", "jinja2.meta", "jinja2.sandbox", "jsonschema_rs", "platformdirs.unix", "psutil"),
+    # pydantic loads these when they are asked for.
+    *("pydantic.fields", "pydantic.functional_validators", "pydantic.json_schema", "pydantic.main"),
+    "pydantic.types",
+    *("pytest", "rich.live", "sqlalchemy.dialects.sqlite", "sqlite3", "statistics", "yaml"),
 ]
 
 _SERVER = multiprocessing.get_context("forkserver")
@@ -110,6 +115,8 @@ def _become_overnight(
     folder: str, environ: dict[str, str], arguments: list[str], outputs: tuple[str, str]
 ) -> None:
     assert not any(name.split(".")[0] == "overnight" for name in sys.modules)
+    # What the server has loaded is nobody's garbage, and looking at it would copy its pages.
+    gc.freeze()
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)
