@@ -126,7 +126,7 @@ class Run:
         facts = facts or Facts(self.now())
         if facts.error is not None:
             # Whoever fetches an input in vain may quote its address, which is a secret.
-            facts = replace(facts, error=unsigned(facts.error))
+            facts = facts._replace(error=unsigned(facts.error))
         moved = await self.record(steps.Move(job, event, facts))
         if isinstance(moved, Overtaken):
             return await self.reread(job)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 Inputs = Mapping[str, Any]
 """A model's inputs under their raw names, as JSON values."""
@@ -31,8 +31,7 @@ class Request:
 # --- what every outcome may carry ---------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """The HTTP call behind an outcome. It is kept for people; nothing is ever decided by it.
 
     ``name`` is ``submit``, ``status``, ``result`` or ``cancel``. ``seconds`` went by until the

@@ -8,8 +8,7 @@ transition, and nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, FromClause, case, func, update
 from sqlalchemy.sql.dml import Update
@@ -22,15 +21,11 @@ if TYPE_CHECKING:
     from overnight.store.job import Job
     from overnight.store.steps import Facts
 
-Line = dict[str, Any]
-"""What is added to an attempt, by its columns."""
-
 SUBMIT = "submit"
 """The name of the paid call; the others are ``status``, ``result`` and ``cancel``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(NamedTuple):
     """What an attempt's calls answered since something of it was recorded last.
 
     ``call`` is the name of the newest one, None where no call is known; ``status`` its HTTP status,
@@ -46,57 +41,66 @@ class Heard:
     unanswered: int = 0
 
 
+class Line(NamedTuple):
+    """What is added to an attempt, by its columns; how each is added, the statement below says."""
+
+    job_id: int
+    number: int
+    accepted_at: float | None = None
+    running_at: float | None = None
+    finished_at: float | None = None
+    request_id: str | None = None
+    cost: float | None = None
+    ended_at: float | None = None
+    outcome: str | None = None
+    last_call: str | None = None
+    answered_at: float | None = None
+    error_code: str | None = None
+    error: str | None = None
+    last_status: int | None = None
+    submit_status: int | None = None
+    submit_seconds: float | None = None
+    calls: int = 0
+    unanswered: int = 0
+
+
 def moved(job: Job, after: Job, event: Event, facts: Facts) -> Line:
     """What a transition of ``job`` to what it is ``after`` it leaves."""
-    line: Line = {"calls": 0, "unanswered": 0}
-    if event in _TIMED:
-        line[_TIMED[event]] = facts.at
-    if event is Event.ACCEPTED:
-        line["request_id"] = facts.request_id
-    if facts.cost is not None:
-        line["cost"] = facts.cost
-    if after.state not in IN_FLIGHT:
-        line |= {"ended_at": facts.at, "outcome": event.value, "error": facts.error}
-    if facts.heard is not None:
-        line |= _answers(facts.heard, facts.at)
-    return line | _newest(job)
+    at, heard = facts.at, facts.heard or _NOTHING
+    ended, submitted = after.state not in IN_FLIGHT, heard.call == SUBMIT
+    return Line(
+        job.id,
+        job.attempt,
+        accepted_at=at if event is Event.ACCEPTED else None,
+        running_at=at if event is Event.SEEN_RUNNING else None,
+        finished_at=at if event is Event.FINISHED else None,
+        request_id=facts.request_id if event is Event.ACCEPTED else None,
+        cost=facts.cost,
+        ended_at=at if ended else None,
+        outcome=event.value if ended else None,
+        last_call=heard.call,
+        answered_at=at if submitted else None,
+        error_code=heard.code,
+        error=facts.error if ended else None,
+        last_status=heard.status,
+        submit_status=heard.status if submitted else None,
+        submit_seconds=heard.seconds if submitted else None,
+        calls=heard.calls,
+        unanswered=heard.unanswered,
+    )
+
+
+_NOTHING = Heard()
 
 
 def costs(job: Job, dollars: float) -> Line:
     """What the provider says that the attempt costs."""
-    return {"cost": dollars, "calls": 0, "unanswered": 0} | _newest(job)
+    return Line(job.id, job.attempt, cost=dollars)
 
 
 def write(connection: Connection, lines: Sequence[Line]) -> None:
     """Add ``lines`` to their attempts."""
-    _WRITE.run(connection, [tuple(map(line.get, _COLUMNS)) for line in lines])
-
-
-_TIMED = {
-    Event.ACCEPTED: "accepted_at",
-    Event.SEEN_RUNNING: "running_at",
-    Event.FINISHED: "finished_at",
-}
-
-
-def _newest(job: Job) -> Line:
-    return {"job_id": job.id, "number": job.attempt}
-
-
-def _answers(heard: Heard, at: float) -> Line:
-    """The columns that hold what a call answered; what is unknown leaves them as they are."""
-    line: Line = {"calls": heard.calls, "unanswered": heard.unanswered}
-    if heard.call is not None:
-        line |= {"last_call": heard.call, "last_status": heard.status}
-    if heard.call == SUBMIT:
-        line |= {
-            "submit_status": heard.status,
-            "submit_seconds": heard.seconds,
-            "answered_at": at,
-        }
-    if heard.code is not None:
-        line["error_code"] = heard.code
-    return line
+    _WRITE.run(connection, lines)
 
 
 # --- the statement --------------------------------------------------------------------------------
@@ -115,7 +119,6 @@ _WITH = {
 }
 """Written, NULL or not, whenever the other one is."""
 _ADDED = ("calls", "unanswered")
-_COLUMNS = (*_KEYS, *_FIRST, *_LAST, *_WITH, *_ADDED)
 
 
 def _write_lines(given: FromClause) -> Update:
@@ -131,4 +134,4 @@ def _write_lines(given: FromClause) -> Update:
     return update(attempts).where(*[old[name] == new[name] for name in _KEYS]).values(values)
 
 
-_WRITE = Bulk({name: attempts.c[name] for name in _COLUMNS}, _write_lines)
+_WRITE = Bulk({name: attempts.c[name] for name in Line._fields}, _write_lines)

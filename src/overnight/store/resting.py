@@ -154,4 +154,4 @@ def move_resting(
             updated_at=now,
         )
     )
-    tally.moved(connection, job.batch_id, job.state, target)
+    tally.moved(connection, [(job.batch_id, job.state, target)])

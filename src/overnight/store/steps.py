@@ -11,10 +11,9 @@ count; then the transaction is undone and each step is run alone, and answers fo
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, FromClause, bindparam, func, select, update
 from sqlalchemy.sql.dml import Update
@@ -35,8 +34,7 @@ class Overtaken:
     job_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What is written beside a transition. ``at`` is now; ``not_before`` is for a job that goes
     back to ``pending``; ``cost`` is in US dollars; ``heard`` is what calls answered since the
     last one; ``urls`` are what was delivered, where that is known with the move already (as in
@@ -51,8 +49,7 @@ class Facts:
     urls: Sequence[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """One file of a result that is home, whole and durable. ``suspect`` says what is wrong with
     its content, ``probe`` what that is (JSON text); both None when nobody looked."""
 
@@ -103,7 +100,7 @@ def _overtaken(jobs_written: Sequence[Job], changed: int) -> list[Any] | None:
 # --- a transition ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Move(Joint["Job | Overtaken"]):
     """One guarded transition of the worker that holds ``job``. Its value is the job as it is then,
     or :class:`Overtaken`.
@@ -128,11 +125,7 @@ class Move(Joint["Job | Overtaken"]):
             connection,
             [history.moved(move.job, job, move.event, move.facts) for move, job in pairs],
         )
-        changes: Counter[tuple[int, State]] = Counter()
-        for move, job in pairs:
-            changes[job.batch_id, move.job.state] -= 1
-            changes[job.batch_id, job.state] += 1
-        tally.add(connection, changes)
+        tally.moved(connection, ((job.batch_id, move.job.state, job.state) for move, job in pairs))
         return [_unless_unwanted(connection, job, move.facts) for move, job in pairs]
 
 
@@ -207,7 +200,7 @@ _IS_UNWANTED = select(jobs.c.cancel_requested).where(jobs.c.id == bindparam("of_
 # --- a delivery -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivery(Joint["Job | Overtaken"]):
     """What the provider delivered for a job in ``collecting``: it will not be bought again. Its
     value is the job, or :class:`Overtaken`.
@@ -273,7 +266,7 @@ _ADDRESS = Bulk(
 # --- a file ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Keep(Joint["Job | Overtaken"]):
     """A file of a job in ``collecting`` that is home, whole and durable. Its value is the job, or
     :class:`Overtaken`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, func, select, update
 
@@ -40,10 +41,13 @@ def add(connection: Connection, changes: Mapping[tuple[int, State], int]) -> Non
     _ADD.run(connection, [(batch, state.value, n) for (batch, state), n in changes.items() if n])
 
 
-def moved(connection: Connection, batch_id: int, source: State, target: State) -> None:
-    """One job went from ``source`` to ``target``."""
-    if source is not target:
-        shift(connection, batch_id, {source: -1, target: 1})
+def moved(connection: Connection, moves: Iterable[tuple[int, State, State]]) -> None:
+    """For each of ``moves`` a job of that batch went from the one state to the other."""
+    changes: Counter[tuple[int, State]] = Counter()
+    for (batch_id, source, target), n in Counter(moves).items():
+        changes[batch_id, source] -= n
+        changes[batch_id, target] += n
+    add(connection, changes)
 
 
 def recount(connection: Connection, batch_id: int) -> dict[State, int]:
