@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -90,12 +91,17 @@ def curl(origin: str, files: int, size: int, at_once: int, *, kept: bool = False
 
 
 def hash_and_flush(files: Sequence[Path]) -> None:
-    """What ``sha256sum`` and ``sync`` do, both at once."""
-    both = [
-        subprocess.Popen([command, *files], stdout=subprocess.DEVNULL)  # noqa: S603 - the same
-        for command in ("sha256sum", "sync")
+    """What ``sync`` does and ``sha256sum``, one on each core, all at once."""
+    cores = os.cpu_count() or 1
+    shares: list[list[str | Path]] = [
+        ["sync", *files],
+        *(["sha256sum", *files[core::cores]] for core in range(cores)),
     ]
-    codes = [each.wait() for each in both]
+    running = [
+        subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - the same
+        for command in shares
+    ]
+    codes = [each.wait() for each in running]
     if any(codes):
         raise RuntimeError("the files could not be hashed and flushed")
 

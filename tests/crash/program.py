@@ -96,10 +96,17 @@ class Program:
         return Done(self.process.exitcode, self.out.read_text(), self.err.read_text())
 
 
-def start(folder: Path, environ: Mapping[str, str], arguments: Sequence[str]) -> Program:
-    """Start ``overnight ARGUMENTS`` in ``folder``, with nothing but ``environ`` around it."""
-    number = next(_NUMBERS)
-    out, err = folder / f"{number}.out", folder / f"{number}.err"
+def start(
+    folder: Path,
+    environ: Mapping[str, str],
+    arguments: Sequence[str],
+    *,
+    outputs: Path | None = None,
+) -> Program:
+    """Start ``overnight ARGUMENTS`` in ``folder``, with nothing but ``environ`` around it. What it
+    prints goes into two files in ``outputs``, which is the folder itself if left out."""
+    number, kept = next(_NUMBERS), outputs or folder
+    out, err = kept / f"{number}.out", kept / f"{number}.err"
     for path in (out, err):
         path.touch()  # also where it is killed before its first line
     process = _SERVER.Process(

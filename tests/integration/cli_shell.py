@@ -9,9 +9,11 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from overnight.emulator import Emulator, Ledger
+from tests.crash import program
 
 PATIENCE = 60.0
 """Seconds after which a program that should have ended is stuck."""
@@ -70,13 +72,20 @@ class Shell:
         async with asyncio.timeout(PATIENCE):
             out, err = await process.communicate()
         assert process.returncode is not None
-        done = Done(process.returncode, (out or b"").decode(), err.decode())
+        return self._looked_at(Done(process.returncode, (out or b"").decode(), err.decode()))
+
+    async def run(self, *arguments: str) -> Done:
+        """A whole run of the program, forked where other people's libraries are loaded already:
+        what a test does at any time between start and end needs :meth:`start`."""
+        with TemporaryDirectory() as outputs:
+            started = program.start(self.folder, self.environ, arguments, outputs=Path(outputs))
+            ended = await started.end()
+        return self._looked_at(Done(ended.code, ended.out, ended.err))
+
+    def _looked_at(self, done: Done) -> Done:
         assert "Traceback" not in done.err
         assert self.emulator.settings.token not in done.out + done.err
         return done
-
-    async def run(self, *arguments: str) -> Done:
-        return await self.end(await self.start(*arguments))
 
     async def states(self) -> dict[str, int]:
         [batch] = (await self.run("status", "--json")).objects

@@ -17,8 +17,9 @@ from itertools import count
 BURST = 1.0
 """Seconds whose polls may all go at one instant; only what is more than that has to queue."""
 
-APART = 0.01
-"""Seconds between two looks at who waits: a timer for each turn would cost more than the turn."""
+APART = 0.05
+"""Seconds between two looks at who waits. Polls that go together cost less than as many that each
+wake the process, and who is in line waits for seconds anyway."""
 
 
 @dataclass(slots=True)
