@@ -83,20 +83,17 @@ def curl(origin: str, files: int, size: int, at_once: int, *, kept: bool = False
         watch = Stopwatch()
         subprocess.run([*command, *wanted], check=True)  # noqa: S603 - our own arguments
         if kept:
-            hash_and_flush([Path(folder) / name for name in names(files)])
+            hash_and_flush([f"{folder}/{name}" for name in names(files)])
         figures = throughput(files, size, watch)
         if any((Path(folder) / name).stat().st_size != size for name in names(files)):
             raise RuntimeError("curl left files that are not whole")
     return figures
 
 
-def hash_and_flush(files: Sequence[Path]) -> None:
+def hash_and_flush(files: Sequence[str]) -> None:
     """What ``sync`` does and ``sha256sum``, one on each core, all at once."""
     cores = os.cpu_count() or 1
-    shares: list[list[str | Path]] = [
-        ["sync", *files],
-        *(["sha256sum", *files[core::cores]] for core in range(cores)),
-    ]
+    shares = [["sync", *files], *(["sha256sum", *files[core::cores]] for core in range(cores))]
     running = [
         subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - the same
         for command in shares
