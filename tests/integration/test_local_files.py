@@ -358,7 +358,8 @@ async def test_without_obstore_the_run_says_what_to_install(tmp_path: Path, s3: 
     )
     async with shell_in(tmp_path, s3) as shell:
         shell.environ["PYTHONPATH"] = os.pathsep.join([str(blocked), *sys.path])
-        done = await shell.run("run", "jobs.yaml", "--yes")
+        # A Python of its own, because only a new one looks there.
+        done = await shell.end(await shell.start("run", "jobs.yaml", "--yes"))
         assert done.code == 4, done
         assert 'pip install "overnight[s3]"' in done.out
         assert await shell.states() == {"pending": 6}
