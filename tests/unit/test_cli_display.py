@@ -292,6 +292,13 @@ def test_equal_failures_are_one_line() -> None:
     assert "Give them another run with: overnight retry --batch 'my night' --db x.db" in lines
 
 
+def test_reasons_that_show_alike_are_one() -> None:
+    errors = ["no  room", "no room", "no\troom\x1b", "no room for req-4"]
+    jobs = [Failure(n, f"k{n}", f"req-{n}", error) for n, error in enumerate(errors, 1)]
+    found = [(reason.words, reason.example, reason.jobs) for reason in summary.reasons_of(jobs)]
+    assert found == [("no room", 1, 3), ("no room for req-4", 4, 1)]
+
+
 def test_an_interrupted_run_says_how_to_go_on() -> None:
     outcome = ended(Ending.INTERRUPTED, left_remote=3)
     [*_, last] = summary.sentences(end_of(batch(running=3, pending=1), outcome))

@@ -117,9 +117,14 @@ def end(
 def reasons_of(failed: Iterable[Failure]) -> list[Reason]:
     """Why these jobs failed, the most frequent reason first; equal ones are one."""
     reasons: dict[str, Reason] = {}
+    seen: dict[str, Reason] = {}
     for job in failed:
-        words = line(job.error or "no reason was given")
-        reasons.setdefault(_alike(job, words), Reason(words, job.id)).jobs += 1
+        error = job.error or "no reason was given"
+        alike = _alike(job, error)
+        if alike not in seen:
+            # Only now made fit to be shown: that takes longer than to read the job.
+            seen[alike] = reasons.setdefault(line(alike), Reason(line(error), job.id))
+        seen[alike].jobs += 1
     return sorted(reasons.values(), key=lambda reason: -reason.jobs)
 
 
