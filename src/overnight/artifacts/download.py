@@ -19,6 +19,7 @@ import httpx
 
 from overnight.artifacts import heads
 from overnight.artifacts.errand import Errand, Progress, Target
+from overnight.artifacts.heap import keep_freed
 from overnight.artifacts.outcomes import (
     Examine,
     Expired,
@@ -73,6 +74,7 @@ class Downloader:
         read: float = 60.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        keep_freed()
         self._wire = Wire(transport, plain_http_hosts, connect=connect, read=read)
         self._retry_after = retry_after
         self._clock = clock

@@ -25,6 +25,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from io import FileIO
 from pathlib import Path
 
@@ -238,7 +239,8 @@ def holds(path: Path, size: int, sha256: str) -> bool:
 def forget(path: Path) -> None:
     """Remove the parts of the finished file ``path`` that nobody writes: it is recorded now."""
     for part in _parts_of(path):
-        if _is_same(part, path) or _is_idle(part):
+        # Hardly ever there is one: that is told by one call for each, before anything is opened.
+        if os.path.lexists(part) and (_is_same(part, path) or _is_idle(part)):
             with suppress(OSError):
                 _note_of(part).unlink(missing_ok=True)
                 part.unlink(missing_ok=True)
@@ -292,8 +294,9 @@ def _note_of(part: Path) -> Path:
     return part.with_name(part.name + _NOTE)
 
 
+@cache
 def _boot() -> float:
-    """When this machine was started: another value, another life."""
+    """When this machine was started: another value, another life. It is one for a whole process."""
     return psutil.boot_time()
 
 
