@@ -6,8 +6,8 @@ Both fetch the same files, so many at once, into a new folder. overnight's ``Dow
 every byte, checks that the file is what its name says and is whole, makes it durable (fsync of the
 file and its folder) and only then gives it its name; ``curl --parallel`` does none of that. So curl
 is measured once more with what comes nearest to it by hand: the files' ``sha256sum`` and their
-``sync``, side by side. Small files are measured too, because there a file costs more than its
-bytes.
+``sync``, side by side. Each begins when all that was written before is on the disk. Small files
+are measured too, because there a file costs more than its bytes.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ async def fetch(origin: str, files: int, size: int, at_once: int, folder: Path) 
                 raise RuntimeError(f"{name} did not come home: {outcome}")
             await downloader.settle(outcome)
 
+    os.sync()  # what others left to be written is not ours to wait for
     watch = Stopwatch()
     await asyncio.gather(*(one(name) for name in names(files)))
     figures = throughput(files, size, watch)
@@ -80,6 +81,7 @@ def curl(origin: str, files: int, size: int, at_once: int, *, kept: bool = False
             for part in ("-o", str(Path(folder) / name), f"{origin}/files/{name}")
         ]
         command = ["curl", "--silent", "--fail", "--parallel", "--parallel-max", str(at_once)]
+        os.sync()
         watch = Stopwatch()
         subprocess.run([*command, *wanted], check=True)  # noqa: S603 - our own arguments
         if kept:

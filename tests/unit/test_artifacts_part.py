@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +35,22 @@ def test_pieces_are_written_in_their_order_whether_few_or_many(tmp_path: Path, s
     part.write(*(DATA[start : start + size] for start in range(0, len(DATA), size)))
     assert (part.bytes, part.sha256) == (len(DATA), hashlib.sha256(DATA).hexdigest())
     assert part.publish().read_bytes() == DATA
+
+
+def test_what_the_system_did_not_take_at_once_is_written_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = Part(tmp_path / "clip.mp4")
+    part.open()
+    monkeypatch.setattr("os.writev", lambda file, pieces: os.write(file, pieces[0][:5]))
+    monkeypatch.setattr("os.write", partial(_write_a_little, os.write))
+    part.write(DATA, DATA)
+    assert (part.bytes, part.sha256) == (2 * len(DATA), hashlib.sha256(DATA + DATA).hexdigest())
+    assert part.publish().read_bytes() == DATA + DATA
+
+
+def _write_a_little(write: Callable[[int, memoryview], int], file: int, data: memoryview) -> int:
+    return write(file, data[:999])
 
 
 def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:

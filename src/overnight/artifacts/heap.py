@@ -14,7 +14,7 @@ from functools import cache
 
 LARGEST_KEPT = 1024 * 1024
 """Bytes from which on a piece of memory still is the system's own; one read brings far less."""
-KEPT = 16 * 1024 * 1024
+KEPT = 64 * 1024 * 1024
 """Freed bytes at the heap's end that stay with the process; what lies above goes back as ever."""
 
 _M_TRIM_THRESHOLD = -1

@@ -8,6 +8,7 @@ large enough to be worth a hop to a thread.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -15,9 +16,15 @@ from overnight.artifacts import heads
 from overnight.artifacts.part import Part
 from overnight.artifacts.writers import Writers, settled
 
-_BLOCK = 256 * 1024
-"""Bytes from which on a thread is given what there is; on a fast line it is what one read brings.
-So much again, or a little more, is being written meanwhile."""
+_BLOCK = 1024 * 1024
+"""Bytes from which on a thread is given what there is. So much again, or a little more, is being
+written meanwhile. Smaller ones cost more hops and more waits for Python's lock; larger ones bring
+nothing (``docs/performance.md``)."""
+_LITTLE = 256 * 1024
+_SOON = 0.2
+"""So many bytes go to the thread too when they are the first, or once so many seconds have gone by
+since the last ones: on a slow line little is lost when we are killed, and the file is seen to
+grow."""
 
 
 class PageError(Exception):
@@ -40,13 +47,18 @@ class Sink:
         self._may_be_page = may_be_page
         self._pieces: list[bytes] = []
         self._gathered = 0
+        self._clock = asyncio.get_running_loop().time
+        self._since = -math.inf
+        """When the last block went to the thread."""
         self._writing: asyncio.Future[None] | None = None
 
     async def take(self, piece: bytes) -> None:
         """Take a piece. Raises :class:`PageError`."""
         self._pieces.append(piece)
         self._gathered += len(piece)
-        if self._gathered >= _BLOCK:
+        if self._gathered >= _BLOCK or (
+            self._gathered >= _LITTLE and self._clock() - self._since >= _SOON
+        ):
             await self._write()
 
     async def drain(self) -> None:
@@ -67,6 +79,7 @@ class Sink:
         if self._writing is not None:
             await asyncio.shield(self._writing)
         pieces, self._pieces, self._gathered = self._pieces, [], 0
+        self._since = self._clock()
         self._writing = self._writers.start(partial(self._part.write, *pieces))
         self._writing.add_done_callback(self._written)
 
