@@ -6,6 +6,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -51,6 +52,25 @@ def test_what_the_system_did_not_take_at_once_is_written_after_it(
 
 def _write_a_little(write: Callable[[int, memoryview], int], file: int, data: memoryview) -> int:
     return write(file, data[:999])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others have no such advice")
+@pytest.mark.parametrize(("read_again", "starts"), [(False, [0, 0]), (True, [0, len(DATA)])])
+def test_memory_lets_go_of_what_nobody_reads_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_again: bool, starts: list[int]
+) -> None:
+    advised: list[tuple[int, int]] = []
+
+    def advise(_file: int, start: int, length: int, _advice: int) -> None:
+        advised.append((start, start + length))
+
+    monkeypatch.setattr("os.posix_fadvise", advise)
+    part = Part(tmp_path / "clip.mp4", read_again=read_again)
+    part.open()
+    part.write(DATA)
+    part.write(DATA)
+    assert advised == list(zip(starts, [len(DATA), 2 * len(DATA)], strict=True))
+    part.discard()
 
 
 def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ class Errand:
     async def _open(self, response: httpx.Response) -> Part:
         content_type = response.headers.get("content-type")
         path = self._target if isinstance(self._target, Path) else self._target(content_type)
-        self._part = Part(path)
+        self._part = Part(path, read_again=self._examine is not None)
         await self._writers.run(partial(self._part.open, self._version_of(response)))
         return self._part
 

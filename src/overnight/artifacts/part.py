@@ -56,10 +56,15 @@ class Version:
 
 
 class Part:
-    """One file being written. OSErrors of the file system come through as they are."""
+    """One file being written. OSErrors of the file system come through as they are.
 
-    def __init__(self, target: Path) -> None:
+    With ``read_again`` somebody reads it before it gets its name; without, memory does not hold
+    what the disk has.
+    """
+
+    def __init__(self, target: Path, *, read_again: bool = False) -> None:
         self.target = target
+        self._read_again = read_again
         self.path = target.with_name(f".{target.name}.part")
         self.bytes = 0
         self.version: Version | None = None
@@ -122,8 +127,8 @@ class Part:
         _append(self._file, pieces, length)
         for piece in pieces:
             self._digest.update(piece)
-        _begin_flush(self._file, self.bytes, length)
-        self.bytes += length
+        written, self.bytes = self.bytes, self.bytes + length
+        _begin_flush(self._file, written if self._read_again else 0, self.bytes)
 
     def publish(self) -> Path:
         """Make it durable under its own name, and say which name that became.
@@ -357,13 +362,18 @@ def _append(file: FileIO, pieces: Sequence[bytes], length: int) -> None:
             left = left[os.write(file.fileno(), left) :]
 
 
-def _begin_flush(file: FileIO, start: int, length: int) -> None:
+def _begin_flush(file: FileIO, start: int, end: int) -> None:
     """Let what was just written be on its way to the disk, so that the flush at the end of the
-    file finds little left to wait for. Advice only: nothing relies on it."""
+    file finds little left to wait for; and let memory go that holds what is on the disk by now.
+    Both between ``start`` and ``end``. Advice only: nothing relies on it.
+
+    A night's files would else push everything out of memory that this machine had in use, for pages
+    that nobody reads; and memory that is a virtual machine's its host may be slow to give.
+    """
     if sys.platform == "linux":
         # Linux starts to write such pages out, and drops only those that are on the disk already.
         with suppress(OSError):
-            os.posix_fadvise(file.fileno(), start, length, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(file.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
 
 
 def _sync_folder(folder: Path) -> None:

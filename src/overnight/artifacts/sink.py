@@ -18,8 +18,8 @@ from overnight.artifacts.writers import Writers, settled
 
 _BLOCK = 1024 * 1024
 """Bytes from which on a thread is given what there is. So much again, or a little more, is being
-written meanwhile. Smaller ones cost more hops and more waits for Python's lock; larger ones bring
-nothing (``docs/performance.md``)."""
+written meanwhile. Smaller ones cost more hops and more waits for Python's lock; larger ones are
+slower again (``docs/performance.md``)."""
 _LITTLE = 256 * 1024
 _SOON = 0.2
 """So many bytes go to the thread too when they are the first, or once so many seconds have gone by
