@@ -1,6 +1,7 @@
 """Races between what a run does and what happens meanwhile; each was found by the simulation."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -17,6 +18,7 @@ from overnight.engine.concurrency import Concurrency
 from overnight.engine.drive import Driver
 from overnight.engine.polls import Polls
 from overnight.engine.rate import Rate, Rates
+from overnight.engine.recover import Recoverer
 from overnight.engine.run import Run
 from overnight.engine.watch import Watch
 from overnight.engine.worker import Worker
@@ -29,6 +31,7 @@ from overnight.store.job import Job
 from overnight.store.rows import Batch
 from overnight.store.writer import Operation, Recorder
 from tests.night import Night, Spec, night
+from tests.unit.engine_crowd import JOB
 
 T = TypeVar("T")
 
@@ -334,3 +337,53 @@ async def test_a_rule_and_a_retry_do_not_both_spend_what_is_left_of_a_limit(
 
 def _no_failure(error: BaseException) -> None:
     raise AssertionError from error
+
+
+class Doubtful(Says):
+    """A provider that is asked about a lost submit by sending it again."""
+
+    traits = base.Traits("fake", recovery=base.Recovery.REPLAY)
+
+    def __init__(self, outcome: base.RecoverOutcome) -> None:
+        super().__init__()
+        self._outcome = outcome
+
+    async def recover(self, *_: Any, **__: Any) -> base.RecoverOutcome:
+        return self._outcome
+
+
+class Settles(Forgets):
+    """A recorder of one unknown job, whose settling ends as it is told."""
+
+    def __init__(self, job: Job, *, settled: bool) -> None:
+        super().__init__()
+        self._answers: list[Any] = [[job], [], settled]
+
+    async def record(self, operation: Operation[T]) -> T:
+        answer: T = self._answers.pop(0)
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("outcome", "settled"),
+    [(base.NeverAccepted("not there"), True), (base.Accepted("r2"), False)],
+    ids=["goes again", "was settled otherwise"],
+)
+async def test_a_doubt_that_is_settled_takes_nothing_from_the_next_submit(
+    outcome: base.RecoverOutcome, settled: bool
+) -> None:
+    # Once that is durable the job may be claimed again, and its slot is that of the new submit.
+    job = JOB._replace(state=State.UNKNOWN)
+    run = a_run(Settles(job, settled=settled), Doubtful(outcome), now=lambda: 2000.0)
+    run.beaten, run.tallies = 2000.0, {job.batch_id: Counter({State.UNKNOWN: 1})}
+    submitting: set[int] = set()
+    seen: list[tuple[int, set[int]]] = []
+
+    async def claimed_again() -> None:
+        seen.append((run.budget.held, set(submitting)))
+        run.budget.hold(job.id, job.batch_id)
+        submitting.add(job.id)
+
+    await Recoverer(run, submitting, claimed_again).ask()
+    assert seen == [(0, set())]
+    assert (run.budget.held, submitting) == (1, {job.id})

@@ -46,6 +46,8 @@ class _Case:
     attempt: int
     asked: int = 0
     due: float = 0.0
+    booked: bool = False
+    """The job holds a slot and counts among the submits under way, because it is asked about."""
 
 
 class Recoverer:
@@ -133,21 +135,17 @@ class Recoverer:
         if run.provider.traits.recovery.posts and references(job.inputs):
             await self._give_up(job, "its local files were sent under addresses that are not kept")
             return
-        if run.provider.traits.recovery.posts and not await self._book(job):
+        case = self._cases[job.id]
+        if run.provider.traits.recovery.posts and not await self._book(job, case):
             return
-        case, adopted = self._cases[job.id], False
         try:
             await run.ensure_lease()
             outcome = await run.provider.recover(job.model, job.inputs, key=job.submit_key)
-            adopted = await self._heard(job, case, outcome)
+            await self._heard(job, case, outcome)
         finally:
-            self._submitting.discard(job.id)
-            if not adopted:
-                # An adopted job keeps its slot: the provider has it.
-                run.budget.release(job.id)
-                run.wake.set()
+            self._give_back(job, case, adopted=False)
 
-    async def _book(self, job: Job) -> bool:
+    async def _book(self, job: Job, case: _Case) -> bool:
         """Get all that a submit needs; False when there is no room for one now."""
         run = self._run
         async with run.booking:
@@ -161,44 +159,55 @@ class Recoverer:
             run.rates.reserve(now)
             run.budget.hold(job.id, job.batch_id)
             self._submitting.add(job.id)
+            case.booked = True
             return True
+
+    def _give_back(self, job: Job, case: _Case, *, adopted: bool) -> None:
+        """It is not being asked about any more; does no harm twice. An adopted job keeps its slot:
+        the provider has it."""
+        if case.booked:
+            case.booked = False
+            self._submitting.discard(job.id)
+            if not adopted:
+                self._run.budget.release(job.id)
+        self._run.wake.set()
 
     # --- what was heard -------------------------------------------------------------------------
 
-    async def _heard(self, job: Job, case: _Case, outcome: base.RecoverOutcome) -> bool:
-        """Record an answer; True when the job has been adopted."""
+    async def _heard(self, job: Job, case: _Case, outcome: base.RecoverOutcome) -> None:
+        """Record an answer."""
         run = self._run
         match outcome:
             case base.Accepted(request_id):
-                return await self._adopt(job, request_id)
+                await self._adopt(job, case, request_id)
             case base.NeverAccepted(reason):
                 believed = job.updated_at + run.provider.traits.lag
                 if run.now() < believed:
                     case.due = believed
-                elif await self._settle(job, Resolution.NEVER_ACCEPTED):
+                elif await self._settle(job, case, Resolution.NEVER_ACCEPTED):
                     run.notify(Notice(f"{job.key}: was never accepted, goes again: {reason}"))
             case base.Unknown(reason):
                 case.asked += 1
                 case.due = run.now() + run.pace.next_try(case.asked, run.rng)
                 if case.asked >= TRIES:
                     await self._give_up(job, reason)
-        return False
 
-    async def _adopt(self, job: Job, request_id: str) -> bool:
+    async def _adopt(self, job: Job, case: _Case, request_id: str) -> None:
         run = self._run
         try:
-            adopted = await self._settle(job, Resolution.ADOPT, request_id)
+            adopted = await self._settle(job, case, Resolution.ADOPT, request_id)
         except NotFound as error:
             await self._give_up(job, str(error))
-            return False
+            return
         if adopted:
             run.notify(Notice(f"{job.key}: the provider has it, as request {request_id}"))
         else:
             text = f"{job.key}: was resolved otherwise, and the provider has it as {request_id}"
             run.notify(Notice(text, "warning"))
-        return adopted
 
-    async def _settle(self, job: Job, how: Resolution, request_id: str | None = None) -> bool:
+    async def _settle(
+        self, job: Job, case: _Case, how: Resolution, request_id: str | None = None
+    ) -> bool:
         """Record it and go on with the job; False when somebody else has settled it already."""
         run = self._run
         settled = await run.record(
@@ -211,6 +220,9 @@ class Recoverer:
                 request_id=request_id,
             )
         )
+        # Before anything else is waited for: a job that goes again may be claimed by then, and its
+        # slot and its place among the submits are those of that claim.
+        self._give_back(job, case, adopted=settled and how is Resolution.ADOPT)
         await self._look_after()
         return settled
 
