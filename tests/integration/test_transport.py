@@ -238,7 +238,7 @@ async def test_read_then_close_is_maybe_sent(transport: AiohttpTransport) -> Non
 async def test_read_then_silence_is_maybe_sent(transport: AiohttpTransport, limit: str) -> None:
     async with on(Stage()) as stage:
         says(stage, b"")
-        fault = await fault_of(transport, post(stage.url, **{limit: 0.1}))
+        fault = await fault_of(transport, post(stage.url, **{limit: 0.5}))
     assert isinstance(fault, MaybeSentError)
     assert fault.reason == "the request was sent, and no whole answer came in time"
     assert len(stage.requests) == 1
