@@ -80,7 +80,9 @@ def curl(origin: str, files: int, size: int, at_once: int, *, kept: bool = False
             for name in names(files)
             for part in ("-o", str(Path(folder) / name), f"{origin}/files/{name}")
         ]
-        command = ["curl", "--silent", "--fail", "--parallel", "--parallel-max", str(at_once)]
+        # With --silent alone, curl draws its meter of parallel transfers all the same.
+        quiet = ["--silent", "--no-progress-meter", "--fail"]
+        command = ["curl", *quiet, "--parallel", "--parallel-max", str(at_once)]
         os.sync()
         watch = Stopwatch()
         subprocess.run([*command, *wanted], check=True)  # noqa: S603 - our own arguments

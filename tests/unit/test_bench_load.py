@@ -31,7 +31,7 @@ def test_plain_inserts_the_very_rows_of_a_load(tmp_path: Path) -> None:
 
 def figures(seconds: float, memory: float = 100.0) -> list[Figures]:
     one = {"seconds": seconds, "CPU s": seconds, "jobs": 10.0, "jobs/s": 1.0, "peak MB": memory}
-    return [{**one, "seconds": seconds + 1, "peak MB": 90.0}, one]
+    return [{**one, "peak MB": 90.0}, one, {**one, "seconds": seconds + 1}]
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_an_aim_that_is_missed_is_told(
             bench.PLAIN: figures(1.0),
             bench.ROOMY: figures(0.5),
         },
-        rounds=2,
+        rounds=3,
     )
     assert [number for number, aim in enumerate(found.aims) if not aim.held] == missed
-    assert found.aims[0].value == load
+    assert found.aims[0].value == pytest.approx(load)
     assert f"with more cache: {2 * load:.2f}" in found.notes[1]
 
 
