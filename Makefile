@@ -67,7 +67,8 @@ bench: $(VENV)/dev.done ## Measure speed, memory, polls and lag: let the machine
 		"recovery --rounds $(ROUNDS)" "downloads --rounds $(ROUNDS)" \
 		"pacing --rounds $(ROUNDS)" \
 		"pacing_sockets --jobs 128 --service 8" \
-		"flight --service 60 --spread 0.2" "load --rounds $(ROUNDS)" footprint; do \
+		"flight --service 60 --spread 0.2" "load --rounds $(ROUNDS)" \
+		"footprint --rounds $(ROUNDS)"; do \
 		echo "bench.$$each" >&2; \
 		$(BIN)/python -m bench.$$each --results $(RESULTS) || missed=1; \
 	done; exit $$missed

@@ -2,11 +2,12 @@
 
     python -m bench.footprint [--jobs 2000]
 
-Bytes hardly drift, so one round is enough. The database is measured when the jobs have been loaded,
-and again when each has been submitted, polled once, and collected with one file; ``rows`` are those
-of all its tables. ``written`` is what the process gave to the disk meanwhile, the write-ahead log
-and every rewrite of a page included (Linux tells). ``sent`` and ``received`` are bytes of HTTP for
-its three calls; the server's answers are short, and files are not counted.
+The database is measured when the jobs have been loaded, and again when each has been submitted,
+polled once, and collected with one file; ``rows`` are those of all its tables. ``written`` is what
+the process gave to the disk meanwhile, the write-ahead log and every rewrite of a page included
+(Linux tells); it alone drifts, with how many jobs happen to share a commit. ``sent`` and
+``received`` are bytes of HTTP for its three calls; the server's answers are short, and files are
+not counted.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def measure(asked: argparse.Namespace) -> Report:
 
 def main() -> int:
     """Measure and print."""
-    made = parser(__doc__, rounds=1)
+    made = parser(__doc__)
     made.add_argument("--jobs", type=int, default=2000)
     made.add_argument("--in-flight", type=int, nargs="+", default=[32, 500])
     asked = made.parse_args()
