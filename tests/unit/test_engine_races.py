@@ -1,4 +1,7 @@
-"""Races between what a run does and what happens meanwhile; each was found by the simulation."""
+"""Races between what a run does and what happens meanwhile.
+
+The simulation found them, and one a reader.
+"""
 
 import asyncio
 from collections import Counter

@@ -58,8 +58,7 @@ class Version:
 class Part:
     """One file being written. OSErrors of the file system come through as they are.
 
-    With ``read_again`` somebody reads it before it gets its name; without, memory does not hold
-    what the disk has.
+    With ``read_again`` somebody reads it before it gets its name, and memory keeps it until then.
     """
 
     def __init__(self, target: Path, *, read_again: bool = False) -> None:
@@ -127,8 +126,9 @@ class Part:
         _append(self._file, pieces, length)
         for piece in pieces:
             self._digest.update(piece)
-        written, self.bytes = self.bytes, self.bytes + length
-        _begin_flush(self._file, written if self._read_again else 0, self.bytes)
+        start = self.bytes if self._read_again else 0
+        self.bytes += length
+        _let_go(self._file, start, self.bytes)
 
     def publish(self) -> Path:
         """Make it durable under its own name, and say which name that became.
@@ -138,6 +138,7 @@ class Part:
         """
         assert self._file is not None
         os.fsync(self._file.fileno())
+        _let_go(self._file, 0, self.bytes)
         path, number = self.target, 1
         while not _give_name(self.path, path):
             if holds(path, self.bytes, self.sha256):
@@ -362,10 +363,10 @@ def _append(file: FileIO, pieces: Sequence[bytes], length: int) -> None:
             left = left[os.write(file.fileno(), left) :]
 
 
-def _begin_flush(file: FileIO, start: int, end: int) -> None:
-    """Let what was just written be on its way to the disk, so that the flush at the end of the
-    file finds little left to wait for; and let memory go that holds what is on the disk by now.
-    Both between ``start`` and ``end``. Advice only: nothing relies on it.
+def _let_go(file: FileIO, start: int, end: int) -> None:
+    """Let what was written between ``start`` and ``end`` be on its way to the disk, so that the
+    flush at the end of the file finds little left to wait for; and let memory go that holds what
+    the disk has by now. Advice only: nothing relies on it.
 
     A night's files would else push everything out of memory that this machine had in use, for pages
     that nobody reads; and memory that is a virtual machine's its host may be slow to give.
